@@ -1,0 +1,1 @@
+"""gancolor: train, evaluate and use GANs that colorize photographs."""

@@ -1,0 +1,149 @@
+"""Read first: what the parts of gancolor are, on one page.
+
+A part is a final class that implements one of these interfaces; no part imports another, and
+:class:`~gancolor.colorizer.Colorizer` sees only what stands here. Every part keeps its constructor's arguments as
+attributes of the same names (scikit-learn's convention): that is how a checkpoint rebuilds it without a YAML file.
+
+Shapes, everywhere: ``B`` images in the batch, ``H W`` height and width in pixels, ``C`` channels,
+``h w`` height and width of a feature map. ``light`` is L/50 − 1, ``ab`` is (a, b)/110.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from gancolor.color import Lab
+
+Split = Literal["train", "val"]
+
+
+class Batch(NamedTuple):
+    """What a loader delivers.
+
+    Attributes:
+        rgb: the pictures, 8-bit sRGB.
+        index: each picture's place in its split's list of names.
+    """
+
+    rgb: UInt8[Tensor, "B 3 H W"]
+    index: Int[Tensor, " B"]
+
+
+class Source(ABC):
+    """Where photographs come from. Listing is lazy: constructing a source touches no disk."""
+
+    @abstractmethod
+    def names(self, split: Split) -> list[str]:
+        """The images of a split, in an order that is the same everywhere and always.
+
+        Raises:
+            FileNotFoundError: a folder or a list that does not exist.
+        """
+
+    @abstractmethod
+    def read(self, name: str) -> UInt8[Tensor, "3 H W"]:
+        """One image as 8-bit sRGB, upright.
+
+        Raises:
+            Unreadable: the image cannot be decoded.
+        """
+
+
+class Unreadable(Exception):
+    """An image that cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a generator says of a batch.
+
+    Attributes:
+        ab: predicted colour, scaled as in :class:`~gancolor.color.Lab`.
+    """
+
+    ab: Float[Tensor, "B 2 H W"]
+
+
+class Generator(nn.Module, ABC):
+    """A network that predicts colour from lightness.
+
+    Attributes:
+        stride: H and W of the input must be multiples of it.
+    """
+
+    stride: int
+
+    @abstractmethod
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Prediction:
+        """Predict ab from ``x``, whose first channel is light."""
+
+
+class Discriminator(nn.Module, ABC):
+    """A network that judges whether colours are real."""
+
+    @abstractmethod
+    def forward(self, lab: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B 1 h w"]]:
+        """Maps of logits, one a scale; higher is more real."""
+
+
+class Objective(ABC):
+    """The game that generator and discriminator play, as two losses to minimise.
+
+    Attributes:
+        weight: factor of the generator's adversarial term.
+    """
+
+    weight: float
+
+    @abstractmethod
+    def generator(self, fake: list[Float[Tensor, "B 1 h w"]]) -> Float[Tensor, ""]:
+        """The generator's loss, from the discriminator's logits on its pictures."""
+
+    @abstractmethod
+    def discriminator(
+        self, real: list[Float[Tensor, "B 1 h w"]], fake: list[Float[Tensor, "B 1 h w"]]
+    ) -> Float[Tensor, ""]:
+        """The discriminator's loss, from its logits on real and on generated pictures."""
+
+
+class ColorLoss(nn.Module, ABC):
+    """A distance between predicted and real colours; the mean over the batch, so that chunks can be averaged.
+
+    Attributes:
+        weight: factor of this term in the generator's loss.
+    """
+
+    weight: float
+
+    @abstractmethod
+    def forward(self, prediction: Prediction, real: Lab) -> Float[Tensor, ""]:
+        """The unweighted loss."""
+
+
+class Measured(ABC):
+    """A part that must see the training data's colours once before a fresh run; a checkpoint keeps what it saw."""
+
+    @property
+    @abstractmethod
+    def measured(self) -> bool:
+        """Whether it has seen them."""
+
+    @abstractmethod
+    def measure(self, colors: Iterable[Float[Tensor, "B 2 H W"]]) -> None:
+        """See them: batches of ab, scaled as in :class:`~gancolor.color.Lab`."""
+
+
+class ImageMetric(ABC):
+    """A number about a set of generated pictures; the implementations are torchmetrics ``Metric`` too."""
+
+    @abstractmethod
+    def update(self, fake: UInt8[Tensor, "B 3 H W"], real: UInt8[Tensor, "B 3 H W"]) -> None:
+        """Take in a batch of generated pictures and the photographs they belong to."""
+
+    @abstractmethod
+    def compute(self) -> Float[Tensor, ""]:
+        """The number, over everything taken in since the last reset, by all processes."""
