@@ -26,11 +26,11 @@ class Batch(NamedTuple):
 
     Attributes:
         rgb: the pictures, 8-bit sRGB.
-        index: each picture's place in its split's list of names.
+        indices: each picture's place in its split's list of names.
     """
 
     rgb: UInt8[Tensor, "B 3 H W"]
-    index: Int[Tensor, " B"]
+    indices: Int[Tensor, " B"]
 
 
 class Source(ABC):
