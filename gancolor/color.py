@@ -110,3 +110,9 @@ def _f(t: Tensor) -> Tensor:
 
 def _f_inverse(f: Tensor) -> Tensor:
     return torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
+
+
+def gray(rgb: UInt8[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
+    """The pictures without color, in their own lightness: what a colorizer is given, and the baseline it must beat."""
+    light = rgb_to_lab(rgb).light
+    return lab_to_rgb(Lab(light, light.new_zeros(len(rgb), 2, *rgb.shape[2:])))

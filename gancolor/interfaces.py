@@ -21,6 +21,10 @@ from gancolor.color import Lab
 Split = Literal["train", "val"]
 
 
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message names it, and says what to do."""
+
+
 class Batch(NamedTuple):
     """What a loader delivers.
 
@@ -45,8 +49,13 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def read(self, name: str) -> UInt8[Tensor, "3 H W"]:
+    def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """One image as 8-bit sRGB, upright.
+
+        Args:
+            name: one of :meth:`names`.
+            min_side: the caller will shrink the image so that its short side is this many pixels; a source may then
+                deliver a smaller scale whose short side is no smaller, where that is faster. None is full size.
 
         Raises:
             Unreadable: the image cannot be decoded.

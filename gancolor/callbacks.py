@@ -1,0 +1,150 @@
+"""What watches a training: its numbers, its pictures, its progress."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
+from tqdm import tqdm
+
+from gancolor.color import gray
+from gancolor.colorizer import Colorizer
+from gancolor.interfaces import Batch
+from gancolor.loggers import log_picture
+from gancolor.metrics import PSNR, SSIM, Colorfulness
+from gancolor.scores import Scores
+
+TILE = 128  # pixels: smaller pictures are shown enlarged by a whole factor
+MARGIN = 56  # pixels, for the rows' names
+
+
+class Evaluate(pl.Callback):
+    """Logs the validation metrics of the generator, of a gray picture and of the real ones.
+
+    Attributes:
+        values: candidate → metric → value, as of the last validation.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, float]] = {}
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start from nothing."""
+        self._scores = Scores(["gray", "ours", "real"], {"psnr": PSNR, "ssim": SSIM, "colorfulness": Colorfulness})
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *_: Any
+    ) -> None:
+        """Take in what the generator made of a batch."""
+        self._scores.update(batch.rgb, {"gray": gray(batch.rgb), "ours": outputs, "real": batch.rgb})
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the generator's numbers as ``val/…`` and the others' as ``val/gray/…`` and ``val/real/…``."""
+        assert isinstance(pl_module, Colorizer)
+        if trainer.sanity_checking:
+            return
+        self.values = self._scores.compute()
+        del self.values["real"]["psnr"], self.values["real"]["ssim"]  # of a picture with itself
+        for candidate, row in self.values.items():
+            prefix = "val" if candidate == "ours" else f"val/{candidate}"
+            pl_module.log_dict({f"{prefix}/{name}": value for name, value in row.items()})
+        pl_module.log("step", float(pl_module.images_seen))
+
+
+class ImagePanel(pl.Callback):
+    """Writes the first validation images as gray | ours | real, each time the same ones, and shows them to the loggers.
+
+    Args:
+        folder: where ``IMAGES-SEEN.png`` go; made when the first is written.
+        images: how many.
+    """
+
+    def __init__(self, folder: Path, images: int = 8):
+        self.folder, self.images = folder, images
+
+    @rank_zero_only
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the panel from the first batch."""
+        assert isinstance(pl_module, Colorizer)
+        if batch_idx > 0:
+            return
+        real = batch.rgb[: self.images]
+        picture = panel({"gray": gray(real), "ours": outputs[: self.images], "real": real})
+        self.folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(self.folder / f"{pl_module.images_seen:09d}.png")
+        for logger in trainer.loggers:
+            log_picture(logger, "samples", picture, pl_module.images_seen)
+
+
+class Progress(pl.callbacks.ProgressBar):
+    """A bar over the whole training, in images seen, with the latest losses; validation shows as a pause in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: tqdm | None = None
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Lightning calls this on every process but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Lightning's counterpart of disable."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar where the training stands."""
+        assert isinstance(pl_module, Colorizer)
+        self._bar = tqdm(
+            total=pl_module.images,
+            initial=pl_module.images_seen,
+            unit="img",
+            unit_scale=True,
+            desc="training",
+            dynamic_ncols=True,
+            disable=not self._enabled,
+        )
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Move the bar; read the losses, which waits for the device, only when they are logged anyway."""
+        assert isinstance(pl_module, Colorizer)
+        assert self._bar is not None
+        if trainer._logger_connector.should_update_logs:
+            losses = {
+                k.removeprefix("train/"): v for k, v in trainer.callback_metrics.items() if k.startswith("train/")
+            }
+            self._bar.set_postfix({name: f"{value.item():.3g}" for name, value in losses.items()}, refresh=False)
+        self._bar.update(pl_module.images_seen - self._bar.n)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def panel(rows: dict[str, UInt8[Tensor, "B 3 H W"]]) -> UInt8[np.ndarray, "h w 3"]:
+    """Pictures side by side, a row each of the same photographs, with the row's name at the left."""
+    pictures = torch.cat([torch.cat(list(images), dim=2) for images in rows.values()], dim=1)
+    size = next(iter(rows.values())).shape[-2]
+    factor = max(1, TILE // size)
+    tiles = Image.fromarray(pictures.movedim(0, 2).cpu().numpy())
+    tiles = tiles.resize((tiles.width * factor, tiles.height * factor), Image.Resampling.NEAREST)
+    result = Image.new("RGB", (MARGIN + tiles.width, tiles.height), "white")
+    result.paste(tiles, (MARGIN, 0))
+    draw = ImageDraw.Draw(result)
+    for i, name in enumerate(rows):
+        draw.text((8, int((i + 0.5) * size * factor)), name, "black", ImageFont.load_default(16), anchor="lm")
+    return np.asarray(result)

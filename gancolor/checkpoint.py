@@ -1,0 +1,116 @@
+"""What a checkpoint says of its networks, so that it can rebuild them without the YAML file they came from.
+
+A part is described by its class and its constructor's arguments, which every part keeps as attributes of the same
+names. The description is plain data, so ``torch.load(weights_only=True)`` reads it.
+"""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, TypeVar
+
+import torch
+
+from gancolor.interfaces import Discriminator, Generator
+
+KEY = "gancolor"  # where a Lightning checkpoint keeps the description
+
+Part = TypeVar("Part")
+Description = dict[str, Any]
+
+
+def describe(part: object) -> Description:
+    """A part as plain data: ``{"class_path": …, "init_args": {…}}``."""
+    cls = type(part)
+    arguments = {name: getattr(part, name) for name in inspect.signature(cls).parameters}
+    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}
+
+
+def build(interface: type[Part], description: Mapping[str, Any]) -> Part:
+    """The part that :func:`describe` described, freshly constructed.
+
+    Raises:
+        ValueError: no such class is installed, or it is not of this interface.
+    """
+    path = str(description["class_path"])
+    module, _, name = path.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: no such class is installed here ({error})") from error
+    if not (isinstance(cls, type) and issubclass(cls, interface)):
+        raise ValueError(f"{path} is not a {interface.__name__}")
+    return cls(**description["init_args"])
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds for those who only want to use it.
+
+    Attributes:
+        generator: on the CPU, in evaluation mode, without gradients.
+        size: side of the pictures it was trained on, in pixels.
+        images: how many images it had seen.
+    """
+
+    generator: Generator
+    size: int
+    images: int
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, of plain types and tensors only.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, or no checkpoint of gancolor.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such checkpoint")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: cannot be read as a checkpoint; is it damaged or cut off? ({reason})") from error
+    if not (isinstance(content, dict) and KEY in content):
+        raise ValueError(f"{path}: not a checkpoint written by gancolor's train.py")
+    return content
+
+
+def load(path: Path) -> Trained:
+    """Rebuild the generator that a checkpoint holds.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, is no checkpoint of gancolor, or its weights do not fit its description.
+    """
+    content = read(path)
+    about = content[KEY]
+    generator = build(Generator, about["generator"])
+    prefix = "generator."
+    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+    try:
+        generator.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: the weights do not fit {about['generator']['class_path']} ({error})") from error
+    return Trained(generator.eval().requires_grad_(False), about["size"], about["images"])
+
+
+def refuse_other_networks(about: Mapping[str, Any], generator: Generator, discriminator: Discriminator) -> None:
+    """Make sure that a checkpoint is of these very networks before its weights are loaded into them.
+
+    Raises:
+        ValueError: it is of others; names each key that differs.
+    """
+    for role, network in (("generator", generator), ("discriminator", discriminator)):
+        here, there = describe(network), about[role]
+        differences = [f"class_path: {there['class_path']}"] if here["class_path"] != there["class_path"] else []
+        for name in sorted(here["init_args"] | there["init_args"]):
+            ours, theirs = here["init_args"].get(name), there["init_args"].get(name)
+            if ours != theirs:
+                differences.append(f"{name}: {theirs} in the checkpoint, {ours} here")
+        if differences:
+            raise ValueError(f"the checkpoint is of another {role}: {role}.{'; '.join(differences)}")

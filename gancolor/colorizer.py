@@ -1,0 +1,228 @@
+"""The game of generator and discriminator as a LightningModule. Sees interfaces only, never a part."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Adam, Optimizer
+
+from gancolor.checkpoint import KEY, describe, refuse_other_networks
+from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
+from gancolor.interfaces import Batch, ColorLoss, Discriminator, Generator, Measured, Objective, Prediction
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+def adam(parameters: Iterable[nn.Parameter]) -> Adam:
+    """pix2pix's optimizer: Adam, learning rate 2e-4, β = (0.5, 0.999)."""
+    return Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
+
+
+class Colorizer(pl.LightningModule):
+    """Generator against discriminator, with any sum of color losses beside.
+
+    Args:
+        generator: predicts ab from light.
+        discriminator: judges L ‖ ab.
+        adversarial: the game the two play; its ``weight`` is the generator's factor.
+        losses: further terms of the generator's loss, by the names under which they are logged.
+        generator_optimizer: builds the generator's optimizer from its parameters.
+        discriminator_optimizer: builds the discriminator's.
+        images: length of the training, in images seen.
+        decay_from: share of the training after which the learning rates fall linearly to zero.
+        accumulate: number of chunks in which a batch goes through the networks, to save memory; the result is that
+            of the whole batch, except that batch norm sees a chunk at a time.
+        clip_norm: largest norm of each network's gradient; none leaves gradients as they are.
+        seed: of drop-out's noise, which is a function of (seed, images seen, process) only.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        adversarial: Objective,
+        losses: dict[str, ColorLoss],
+        generator_optimizer: OptimizerFactory = adam,
+        discriminator_optimizer: OptimizerFactory = adam,
+        images: int = 1_000_000,
+        decay_from: float = 0.5,
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.discriminator = generator, discriminator
+        self.adversarial, self.losses = adversarial, nn.ModuleDict(losses)
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        self.images, self.decay_from, self.accumulate = images, decay_from, accumulate
+        self.clip_norm, self.seed = clip_norm, seed
+        self.images_seen = 0
+        self.size = 0  # side of the training pictures, learned from the first batch
+        # The networks as the moves call them: a distributed strategy puts its wrappers here, outside the registry.
+        self.players: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
+
+    # One step reads like the paper.
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """The discriminator's move, then the generator's, on the same pictures and the same prediction."""
+        chunks = self._chunks(batch.rgb)
+        # With one chunk both moves share one pass of the generator; with more, keeping every graph would save nothing.
+        shared = [self._predict(chunks[0], 0)] if len(chunks) == 1 else None
+        self._set_learning_rates()
+        terms = self._discriminator_move(chunks, shared) | self._generator_move(chunks, shared)
+        self.size = batch.rgb.shape[-1]
+        self.images_seen += len(batch.rgb) * self.trainer.world_size
+        self._log(terms)
+        if self.images_seen >= self.images:
+            self.trainer.should_stop = True
+
+    def _discriminator_move(self, chunks: list[Lab], shared: list[Prediction] | None) -> dict[str, Tensor]:
+        """Descend on the discriminator's loss; it sees the prediction, cut from the generator's graph."""
+        judge, total = self.players["discriminator"], torch.zeros((), device=self.device)
+        self.discriminator.requires_grad_(True)
+        optimizer = self._optimizer("discriminator")
+        for i, real in enumerate(chunks):
+            with torch.no_grad():
+                prediction = shared[i] if shared else self._predict(real, i)
+            fake = Lab(real.light, prediction.ab.detach())
+            with self._sync("discriminator", last=i == len(chunks) - 1):
+                loss = self.adversarial.discriminator(judge(real.stack()), judge(fake.stack())) / len(chunks)
+                self.manual_backward(loss)
+            total += loss.detach()
+        optimizer.step()
+        return {"discriminator": total}
+
+    def _generator_move(self, chunks: list[Lab], shared: list[Prediction] | None) -> dict[str, Tensor]:
+        """Descend on the adversarial term plus every color loss, under the judge just improved."""
+        totals: dict[str, Tensor] = {}
+        self.discriminator.requires_grad_(False)
+        optimizer = self._optimizer("generator")
+        for i, real in enumerate(chunks):
+            with self._sync("generator", last=i == len(chunks) - 1):
+                prediction = shared[i] if shared else self._predict(real, i)
+                terms = self._generator_terms(prediction, real)
+                self.manual_backward(
+                    torch.stack([weight * term for weight, term in terms.values()]).sum() / len(chunks)
+                )
+            for name, (_, term) in terms.items():
+                totals[name] = totals.get(name, 0) + term.detach() / len(chunks)
+        optimizer.step()
+        return totals
+
+    def _generator_terms(self, prediction: Prediction, real: Lab) -> dict[str, tuple[float, Float[Tensor, ""]]]:
+        """Each term of the generator's loss: its weight and its unweighted value."""
+        fake = Lab(real.light, prediction.ab)
+        # The bare network: the judge only passes gradients on here, so there is nothing of its own to reduce.
+        terms = {"adversarial": (self.adversarial.weight, self.adversarial.generator(self.discriminator(fake.stack())))}
+        for name, loss in self.losses.items():
+            assert isinstance(loss, ColorLoss)
+            terms[name] = (loss.weight, loss(prediction, real))
+        return terms
+
+    # What makes a step correct on clusters.
+
+    def _chunks(self, rgb: UInt8[Tensor, "B 3 H W"]) -> list[Lab]:
+        """The batch in equal chunks, so that the mean of their means is the mean of the whole."""
+        if len(rgb) % self.accumulate:
+            raise ValueError(
+                f"colorizer.accumulate is {self.accumulate}, but a process has {len(rgb)} images a step: choose "
+                "data.batch_size divisible by the processes times colorizer.accumulate"
+            )
+        return [rgb_to_lab(chunk) for chunk in rgb.chunk(self.accumulate)]
+
+    def _predict(self, real: Lab, chunk: int) -> Prediction:
+        """The generator's pass; its noise depends on the step, the process and the chunk, not on what ran before."""
+        entropy = [self.seed, self.images_seen, self.global_rank, chunk]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        return self.players["generator"](real.light)
+
+    def _sync(self, role: str, last: bool) -> AbstractContextManager[Any]:
+        """Reduce gradients over the processes with the last chunk only."""
+        player = self.players[role]
+        return player.no_sync() if isinstance(player, DistributedDataParallel) and not last else nullcontext()
+
+    def _optimizer(self, role: str) -> Any:
+        """The optimizer of a network, with gradients cleared."""
+        generator, discriminator = self.optimizers()  # type: ignore[misc]  # a list, as configured
+        optimizer = {"generator": generator, "discriminator": discriminator}[role]
+        optimizer.zero_grad()
+        return optimizer
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip here, where a gradient scaler has already unscaled."""
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.clip_norm)
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """The generator's optimizer and the discriminator's."""
+        optimizers = [
+            self.generator_optimizer(self.generator.parameters()),
+            self.discriminator_optimizer(self.discriminator.parameters()),
+        ]
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["base_lr"] = group["lr"]
+        return optimizers
+
+    def _set_learning_rates(self) -> None:
+        """Flat, then linear to zero: a function of the images seen, so there is no schedule to save or to resume."""
+        left = 1 - self.images_seen / self.images
+        factor = min(1.0, left / (1 - self.decay_from)) if self.decay_from < 1 else 1.0
+        for optimizer in self.optimizers():  # type: ignore[union-attr]
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
+
+    # The losses that look at the training data, and the log.
+
+    def measure(self, colors: Callable[[], Iterable[UInt8[Tensor, "B 3 H W"]]]) -> None:
+        """Show the training data's pictures to every loss that must see their colors before a fresh run."""
+        for loss in self.losses.values():
+            if isinstance(loss, Measured):
+                loss.measure(rgb_to_lab(rgb).ab for rgb in colors())
+
+    def on_fit_start(self) -> None:
+        """Refuse to train with a loss that has not seen the data's colors."""
+        for name, loss in self.losses.items():
+            if isinstance(loss, Measured) and not loss.measured:
+                raise RuntimeError(f"losses.{name} has not seen the data's colors: call Colorizer.measure() first")
+
+    def _log(self, terms: dict[str, Tensor]) -> None:
+        rates = {
+            f"learning_rate/{role}": optimizer.param_groups[0]["lr"]
+            for role, optimizer in zip(self.players, self.optimizers(), strict=True)  # type: ignore[arg-type]
+        }
+        self.log_dict({f"train/{name}": value for name, value in terms.items()} | rates)
+        self.log("step", float(self.images_seen))  # every logger's x-axis: images seen
+
+    # Using what was trained, and keeping it.
+
+    def colorize(self, rgb: UInt8[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
+        """The pictures in the generator's colors, with their own lightness."""
+        light = rgb_to_lab(rgb).light
+        return lab_to_rgb(Lab(light, self.generator(light).ab))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> UInt8[Tensor, "B 3 H W"]:
+        """Colorize; what is made of the result is the callbacks' business."""
+        return self.colorize(batch.rgb)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what rebuilds the networks and where the training stands."""
+        checkpoint[KEY] = {
+            "generator": describe(self.generator),
+            "discriminator": describe(self.discriminator),
+            "size": self.size,
+            "images": self.images_seen,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse other networks' weights; take up where the training stood."""
+        about = checkpoint[KEY]
+        refuse_other_networks(about, self.generator, self.discriminator)
+        self.images_seen, self.size = about["images"], about["size"]

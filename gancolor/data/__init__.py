@@ -1,0 +1,7 @@
+"""Where photographs come from, and how they are cut and batched."""
+
+from gancolor.data.color_data import ColorData
+from gancolor.data.photographs import Folder, ImageFolder, ListFile, TinyImageNet
+from gancolor.data.scenes import Scenes
+
+__all__ = ["ColorData", "Folder", "ImageFolder", "ListFile", "Scenes", "TinyImageNet"]

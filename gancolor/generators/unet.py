@@ -1,0 +1,69 @@
+"""pix2pix's U-Net."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gancolor.interfaces import Generator, Prediction
+from gancolor.layers import NORMS, Norm, initialize, needs_bias
+
+
+class UNet(Generator):
+    """The U-Net of pix2pix (Isola et al. 2017, §6.1.1): strided convolutions down, transposed ones up, skips between.
+
+    Each level halves the picture and doubles the width up to eight times ``width``; the innermost sees
+    1×1 when H = W = 2**depth. With its defaults it has 54,409,858 parameters.
+
+    Args:
+        in_channels: channels of the input, light first.
+        depth: number of times the picture is halved, at least 3; pictures of 256 pixels want 8, of 64 pixels 6.
+        width: channels after the first level.
+        norm: normalization between the convolutions.
+        dropout: drop-out probability on the way up, below the fifth level and above the innermost.
+    """
+
+    def __init__(
+        self, in_channels: int = 1, depth: int = 8, width: int = 64, norm: Norm = "batch", dropout: float = 0.5
+    ):
+        super().__init__()
+        if depth < 3:
+            raise ValueError(f"UNet: depth is {depth}, must be at least 3")
+        self.in_channels, self.depth, self.width, self.dropout = in_channels, depth, width, dropout
+        self.norm: Norm = norm
+        self.stride = 2**depth
+        widths = [width * min(2**level, 8) for level in range(depth)]
+        self.down = nn.ModuleList(self._down(level, widths) for level in range(depth))
+        self.up = nn.ModuleList(self._up(level, widths) for level in reversed(range(depth)))
+        initialize(self)
+
+    def _down(self, level: int, widths: list[int]) -> nn.Sequential:
+        outermost, innermost = level == 0, level == self.depth - 1
+        below = self.in_channels if outermost else widths[level - 1]
+        return nn.Sequential(
+            *([] if outermost else [nn.LeakyReLU(0.2)]),
+            nn.Conv2d(below, widths[level], 4, stride=2, padding=1, bias=needs_bias(self.norm)),
+            *([] if outermost or innermost else [NORMS[self.norm](widths[level])]),
+        )
+
+    def _up(self, level: int, widths: list[int]) -> nn.Sequential:
+        innermost = level == self.depth - 1
+        below = widths[level] if innermost else 2 * widths[level]
+        if level == 0:
+            return nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(below, 2, 4, stride=2, padding=1))
+        return nn.Sequential(
+            nn.ReLU(),
+            nn.ConvTranspose2d(below, widths[level - 1], 4, stride=2, padding=1, bias=needs_bias(self.norm)),
+            NORMS[self.norm](widths[level - 1]),
+            *([nn.Dropout(self.dropout)] if 5 <= level < self.depth - 1 else []),
+        )
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Prediction:
+        """Predict ab, in float32 also under autocast."""
+        skips: list[Tensor] = []
+        for down in self.down:
+            x = down(x)
+            skips.append(x)
+        x = self.up[0](skips.pop())
+        for up in self.up[1:]:
+            x = up(torch.cat([skips.pop(), x], dim=1))
+        return Prediction(ab=torch.tanh(x.float()))

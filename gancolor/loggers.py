@@ -1,0 +1,74 @@
+"""Where a run's numbers and pictures go. Pictures are uint8: W&B draws floats black without a word."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+import wandb
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_warn
+from wandb.errors import AuthenticationError, CommError, UsageError
+
+
+class Log(ABC):
+    """A destination for numbers and pictures."""
+
+    @abstractmethod
+    def open(self, run_dir: Path) -> Logger:
+        """Start logging a run; what is written to disk goes below ``run_dir``."""
+
+
+class CSV(Log):
+    """``log/version_N/metrics.csv`` in the run's folder: a row a step, a new version each time the run is resumed."""
+
+    def open(self, run_dir: Path) -> Logger:
+        """Start a new version."""
+        return CSVLogger(run_dir, name="log")
+
+
+class TensorBoard(Log):
+    """``tensorboard/`` in the run's folder: ``tensorboard --logdir runs`` shows it."""
+
+    def open(self, run_dir: Path) -> Logger:
+        """Start an event file."""
+        return TensorBoardLogger(run_dir, name="tensorboard", version="")
+
+
+class WandB(Log):
+    """Weights & Biases. Without an account: ``offline: true``, and ``wandb sync`` later.
+
+    Args:
+        project: W&B project.
+        name: the run's name there; by default its folder's.
+        offline: write to the run's folder only.
+        timeout: seconds to wait for the server at the start, before going on offline.
+    """
+
+    def __init__(self, project: str = "gancolor", name: str | None = None, offline: bool = False, timeout: float = 10):
+        self.project, self.name, self.offline, self.timeout = project, name, offline, timeout
+
+    def open(self, run_dir: Path) -> Logger:
+        """Start a W&B run; if the server does not answer, say so and go on offline."""
+        try:
+            return self._start(run_dir, self.offline)
+        except (CommError, AuthenticationError, UsageError) as error:
+            if self.offline:
+                raise
+            rank_zero_warn(f"W&B cannot be reached ({error}); logging offline, `wandb sync {run_dir}/wandb/*` later")
+            return self._start(run_dir, offline=True)
+
+    def _start(self, run_dir: Path, offline: bool) -> WandbLogger:
+        settings = wandb.Settings(init_timeout=self.timeout, finish_timeout=60, silent=True)
+        logger = WandbLogger(
+            name=self.name or run_dir.name, save_dir=run_dir, offline=offline, project=self.project, settings=settings
+        )
+        _ = logger.experiment  # connect now, not in the middle of the first step
+        return logger
+
+
+def log_picture(logger: Logger, name: str, picture: np.ndarray, step: int) -> None:
+    """Show a picture (uint8, H W 3) in a logger that can; one that cannot has the PNG file beside."""
+    if isinstance(logger, WandbLogger):
+        logger.log_image(name, [picture], step=step)
+    elif isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(name, picture, step, dataformats="HWC")

@@ -1,0 +1,142 @@
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import gancolor.data
+from gancolor.data import ColorData
+from gancolor.data.augment import center
+from gancolor.interfaces import Source, Split, Unreadable
+
+# Python 3.12 and later say so of every fork beside native threads, as torch's workers are.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
+class Noise(Source):
+    """Pictures of noise; those of the first names may be damaged or tiny. Counts what is read."""
+
+    def __init__(self, train: int = 12, val: int = 5, damaged: int = 0, tiny: int = 0) -> None:
+        self.counts: dict[Split, int] = {"train": train, "val": val}
+        self.damaged = damaged
+        self.tiny = tiny
+        self.listed = 0
+        self.sides: list[int | None] = []
+
+    def names(self, split: Split) -> list[str]:
+        self.listed += 1
+        return [f"{split}{index}" for index in range(self.counts[split])]
+
+    def read(self, name: str, min_side: int | None = None) -> Tensor:
+        self.sides.append(min_side)
+        index = int(name.lstrip("trainvl"))
+        if index < self.damaged:
+            raise Unreadable(f"{name}: truncated")
+        side = 7 if index < self.tiny else 40
+        generator = torch.Generator().manual_seed(index)
+        return torch.randint(0, 256, (3, side, side + 8), dtype=torch.uint8, generator=generator)
+
+
+def data(source: Source, **changes: Any) -> ColorData:
+    return ColorData(source, **{"size": 16, "batch_size": 4, "workers": 0} | changes)
+
+
+def test_keeps_its_arguments_and_touches_nothing() -> None:
+    source = Noise()
+    made = data(source, val_images=3)
+    assert made.load_size is None
+    assert all(hasattr(made, name) for name in inspect.signature(ColorData).parameters)
+    assert source.listed == 0
+    assert source.sides == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": 15}, r"data\.size is 15: it must be at least 16"),
+        ({"size": 64, "load_size": 63}, r"data\.load_size is 63: it must be at least 64"),
+        ({"batch_size": 0}, r"data\.batch_size is 0"),
+        ({"workers": -1}, r"data\.workers is -1"),
+        ({"val_images": 0}, r"data\.val_images is 0"),
+        ({"rotation": -1.0}, r"data\.rotation is -1.0: it must lie between 0 and 180"),
+        ({"jitter": 1.5}, r"data\.jitter is 1.5: it must lie between 0 and 1"),
+    ],
+)
+def test_refuses(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        data(Noise(), **changes)
+
+
+def test_training_batches() -> None:
+    source = Noise(train=14)
+    loader = data(source).train_loader()
+    batches = list(loader)
+    assert len(loader) == len(batches) == 3
+    assert all(batch.rgb.shape == (4, 3, 16, 16) and batch.rgb.dtype == torch.uint8 for batch in batches)
+    assert set(source.sides[1:]) == {18}  # 16 · 286/256
+
+
+def test_augmentation_is_passed_on() -> None:
+    augment = data(Noise(), load_size=20, flip=False, rotation=5.0, jitter=0.1).train_loader().images.augment
+    assert vars(augment) == {"size": 16, "load_size": 20, "flip": False, "rotation": 5.0, "jitter": 0.1}
+
+
+def test_the_seed_decides() -> None:
+    first, again, other = (list(data(Noise(), seed=seed).train_loader()) for seed in (1, 1, 2))
+    assert all(torch.equal(a.rgb, b.rgb) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a.rgb, b.rgb) for a, b in zip(first, other, strict=True))
+
+
+def test_validation_batches() -> None:
+    assert [batch.indices.tolist() for batch in data(Noise()).val_loader()] == [[0, 1, 2, 3], [4]]
+    assert [batch.indices.tolist() for batch in data(Noise(), val_images=2).val_loader()] == [[0, 1]]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_sample(workers: int) -> None:
+    source = Noise(train=12)
+    batches = list(data(source, workers=workers).sample(6))
+    assert [len(batch) for batch in batches] == [4, 2]
+    crops = [center(source.read(name), 16) for name in source.names("train")]
+    chosen = [[torch.equal(rgb, crop) for crop in crops].index(True) for rgb in torch.cat(batches)]
+    assert len(set(chosen)) == 6
+    assert chosen != sorted(chosen)
+    assert all(torch.equal(a, b) for a, b in zip(data(source).sample(6), batches, strict=True))
+    assert sum(len(batch) for batch in data(source).sample(100)) == 12
+
+
+def test_no_images_of_a_split() -> None:
+    without = data(Noise(val=0))
+    without.train_loader()
+    with pytest.raises(ValueError, match=r"data\.source has no validation images"):
+        without.val_loader()
+    with pytest.raises(ValueError, match=r"data\.source has no training images"):
+        data(Noise(train=0)).train_loader()
+
+
+def test_fewer_images_than_a_batch() -> None:
+    with pytest.raises(ValueError, match=r"data\.batch_size is 13, but there are only 12 training images"):
+        data(Noise(), batch_size=13).train_loader()
+
+
+def test_looks_for_one_readable_image_before_training() -> None:
+    source = Noise()
+    data(source).train_loader()
+    assert len(source.sides) == 1
+    assert len(data(Noise(damaged=11)).train_loader()) == 3
+    for split in ("train_loader", "val_loader"):
+        with pytest.raises(ValueError, match=r"none of the .* images can be used; the first is .*0: truncated"):
+            getattr(data(Noise(damaged=12)), split)()
+
+
+def test_tiny_images_are_reported_by_name() -> None:
+    loader = data(Noise(tiny=2)).val_loader()
+    assert [batch.indices.tolist() for batch in loader] == [[2, 3], [4]]
+    reason = "15×7 pixels, too small for size 16: the short side must be 8"
+    assert loader.unreadable == {"val0": reason, "val1": reason}
+
+
+def test_yaml_names() -> None:
+    for name in ("ColorData", "Folder", "ImageFolder", "TinyImageNet", "ListFile", "Scenes"):
+        assert inspect.isclass(getattr(gancolor.data, name))

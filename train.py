@@ -1,0 +1,19 @@
+"""Train a colorizer: python train.py --config configs/pix2pix.yaml --data.source.root PHOTOS."""
+
+import sys
+
+from gancolor.config import parse
+from gancolor.interfaces import InputError
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, build, fit or resume."""
+    try:
+        run = parse(arguments)
+        run.training.fit(run.colorizer, run.data, run.run_dir, run.resume)
+    except (InputError, FileNotFoundError) as error:
+        sys.exit(f"train.py: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
