@@ -3,7 +3,7 @@
 import sys
 
 from gancolor.config import parse
-from gancolor.interfaces import InputError
+from gancolor.errors import InputError
 
 
 def main(arguments: list[str]) -> None:
@@ -11,7 +11,7 @@ def main(arguments: list[str]) -> None:
     try:
         run = parse(arguments)
         run.training.fit(run.colorizer, run.data, run.run_dir, run.resume)
-    except (InputError, FileNotFoundError) as error:
+    except (InputError, FileNotFoundError, NotADirectoryError) as error:
         sys.exit(f"train.py: {error}")
 
 

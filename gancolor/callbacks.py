@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from tqdm import tqdm
@@ -38,7 +39,13 @@ class Evaluate(pl.Callback):
         self._scores = Scores(["gray", "ours", "real"], {"psnr": PSNR, "ssim": SSIM, "colorfulness": Colorfulness})
 
     def on_validation_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *_: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Take in what the generator made of a batch."""
         self._scores.update(batch.rgb, {"gray": gray(batch.rgb), "ours": outputs, "real": batch.rgb})
@@ -89,7 +96,7 @@ class ImagePanel(pl.Callback):
             log_picture(logger, "samples", picture, pl_module.images_seen)
 
 
-class Progress(pl.callbacks.ProgressBar):
+class Progress(ProgressBar):
     """A bar over the whole training, in images seen, with the latest losses; validation shows as a pause in it."""
 
     def __init__(self) -> None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
+from zipfile import is_zipfile
 
 import torch
 
+from gancolor.errors import InputError
 from gancolor.interfaces import Discriminator, Generator
 
 KEY = "gancolor"  # where a Lightning checkpoint keeps the description
@@ -33,16 +35,16 @@ def build(interface: type[Part], description: Mapping[str, Any]) -> Part:
     """The part that :func:`describe` described, freshly constructed.
 
     Raises:
-        ValueError: no such class is installed, or it is not of this interface.
+        InputError: no such class is installed, or it is not of this interface.
     """
     path = str(description["class_path"])
     module, _, name = path.rpartition(".")
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: no such class is installed here ({error})") from error
+        raise InputError(f"{path}: no such class is installed here ({error})") from error
     if not (isinstance(cls, type) and issubclass(cls, interface)):
-        raise ValueError(f"{path} is not a {interface.__name__}")
+        raise InputError(f"{path} is not a {interface.__name__}")
     return cls(**description["init_args"])
 
 
@@ -66,17 +68,19 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, or no checkpoint of gancolor.
+        InputError: the file is damaged, or no checkpoint of gancolor.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
+    if not is_zipfile(path):  # torch.save writes one; torch.load takes anything else for a pickle of old and gets lost
+        raise InputError(f"{path}: not a checkpoint, or one that was cut off")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}: cannot be read as a checkpoint; is it damaged or cut off? ({reason})") from error
+        raise InputError(f"{path}: cannot be read as a checkpoint; is it damaged? ({reason})") from error
     if not (isinstance(content, dict) and KEY in content):
-        raise ValueError(f"{path}: not a checkpoint written by gancolor's train.py")
+        raise InputError(f"{path}: not a checkpoint written by gancolor's train.py")
     return content
 
 
@@ -85,7 +89,7 @@ def load(path: Path) -> Trained:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, is no checkpoint of gancolor, or its weights do not fit its description.
+        InputError: the file is damaged, is no checkpoint of gancolor, or its weights do not fit its description.
     """
     content = read(path)
     about = content[KEY]
@@ -95,7 +99,7 @@ def load(path: Path) -> Trained:
     try:
         generator.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path}: the weights do not fit {about['generator']['class_path']} ({error})") from error
+        raise InputError(f"{path}: the weights do not fit {about['generator']['class_path']} ({error})") from error
     return Trained(generator.eval().requires_grad_(False), about["size"], about["images"])
 
 
@@ -103,14 +107,15 @@ def refuse_other_networks(about: Mapping[str, Any], generator: Generator, discri
     """Make sure that a checkpoint is of these very networks before its weights are loaded into them.
 
     Raises:
-        ValueError: it is of others; names each key that differs.
+        InputError: it is of others; names each key that differs.
     """
+    differences = []
     for role, network in (("generator", generator), ("discriminator", discriminator)):
-        here, there = describe(network), about[role]
-        differences = [f"class_path: {there['class_path']}"] if here["class_path"] != there["class_path"] else []
-        for name in sorted(here["init_args"] | there["init_args"]):
-            ours, theirs = here["init_args"].get(name), there["init_args"].get(name)
-            if ours != theirs:
-                differences.append(f"{name}: {theirs} in the checkpoint, {ours} here")
-        if differences:
-            raise ValueError(f"the checkpoint is of another {role}: {role}.{'; '.join(differences)}")
+        here, there = ({"class_path": d["class_path"], **d["init_args"]} for d in (describe(network), about[role]))
+        differences += [
+            f"{role}.{key} is {there.get(key)} in the checkpoint, {here.get(key)} here"
+            for key in sorted(here | there)
+            if here.get(key) != there.get(key)
+        ]
+    if differences:
+        raise InputError(f"the checkpoint is of other networks: {'; '.join(differences)}")

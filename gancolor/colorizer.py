@@ -14,6 +14,7 @@ from torch.optim import Adam, Optimizer
 
 from gancolor.checkpoint import KEY, describe, refuse_other_networks
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
+from gancolor.errors import InputError
 from gancolor.interfaces import Batch, ColorLoss, Discriminator, Generator, Measured, Objective, Prediction
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -131,7 +132,7 @@ class Colorizer(pl.LightningModule):
     def _chunks(self, rgb: UInt8[Tensor, "B 3 H W"]) -> list[Lab]:
         """The batch in equal chunks, so that the mean of their means is the mean of the whole."""
         if len(rgb) % self.accumulate:
-            raise ValueError(
+            raise InputError(
                 f"colorizer.accumulate is {self.accumulate}, but a process has {len(rgb)} images a step: choose "
                 "data.batch_size divisible by the processes times colorizer.accumulate"
             )

@@ -1,23 +1,21 @@
 """From a command line and YAML files to the parts of a run. The signatures are the schema."""
 
 import argparse
-import difflib
-import importlib
-import inspect
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning.utilities import rank_zero_only
 
+from gancolor import arguments
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData
-from gancolor.interfaces import InputError
+from gancolor.errors import InputError
 from gancolor.training import Training
 
 RUNS = Path("runs")
@@ -47,12 +45,10 @@ class Run:
 
 def parser() -> ArgumentParser:
     """The command line of train.py."""
-    result = ArgumentParser(
-        prog="train.py",
-        description="Train a colorizer. Later files and options override earlier ones; any key of a YAML file is an "
-        "option too, as --key.subkey VALUE.",
-        exit_on_error=False,
-        allow_abbrev=False,
+    result = arguments.parser(
+        "train.py",
+        "Train a colorizer. Later files and options override earlier ones; any key of a YAML file is an option too, "
+        "as --key.subkey VALUE.",
     )
     result.add_argument("--config", action="config", help="a YAML file; may be given several times")
     result.add_argument("--run_dir", type=str | None, help="where results go; by default a new folder below runs/")
@@ -66,35 +62,32 @@ def parser() -> ArgumentParser:
     return result
 
 
-def parse(arguments: Sequence[str]) -> Run:
+def parse(given: Sequence[str]) -> Run:
     """Build what a command line asks for; on a fresh run, keep the resolved configuration in the run's folder.
 
     Raises:
         InputError: a key, a value or a file that cannot be used; one line that names it.
     """
     command_line = parser()
-    try:
-        asked = command_line.parse_args(_with_saved_config(arguments))
-    except ArgumentError as error:
-        raise InputError(_explain(str(error), command_line)) from error
+    asked = arguments.parse(command_line, _with_saved_config(given))
     resume = _find_checkpoint(asked.resume, asked.run_dir) if asked.resume else None
     run_dir = _choose_run_dir(asked, resume)
     torch.manual_seed(asked.seed)
-    built = command_line.instantiate_classes(asked)
+    built: Any = command_line.instantiate_classes(asked)
     _keep_config(command_line, asked, run_dir)
     return Run(built.colorizer, built.data, built.training, run_dir, resume)
 
 
-def _with_saved_config(arguments: Sequence[str]) -> list[str]:
+def _with_saved_config(given: Sequence[str]) -> list[str]:
     """A resumed run that is given no configuration takes its own."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in ("--config", "--run_dir", "--resume"):
         first.add_argument(option)
-    given, _ = first.parse_known_args(arguments)
-    if given.resume is None or given.config is not None:
-        return list(arguments)
-    checkpoint = _find_checkpoint(given.resume, given.run_dir)
-    return ["--config", str(checkpoint.parents[1] / CONFIG), *arguments]
+    known, _ = first.parse_known_args(given)
+    if known.resume is None or known.config is not None:
+        return list(given)
+    checkpoint = _find_checkpoint(known.resume, known.run_dir)
+    return ["--config", str(checkpoint.parents[1] / CONFIG), *given]
 
 
 def _find_checkpoint(resume: str, run_dir: str | None) -> Path:
@@ -142,27 +135,3 @@ def _keep_config(command_line: ArgumentParser, asked: Namespace, run_dir: Path) 
     for key in ("config", "run_dir", "resume"):
         kept.pop(key)
     (run_dir / CONFIG).write_text(command_line.dump(kept, skip_none=False))
-
-
-def _explain(message: str, command_line: ArgumentParser) -> str:
-    """The parser's message on one line, with the nearest valid name where a name is unknown."""
-    line = " ".join(message.split())
-    unknown = re.search(r"arguments: --([\w.]+)|Option '([\w.]+)'|option '(\w+)'|has no attribute '(\w+)'", message)
-    if unknown is None:
-        return line
-    name = next(group for group in unknown.groups() if group)
-    nearest = difflib.get_close_matches(name, _valid_names(message, command_line), n=1, cutoff=0)
-    return f"{line}: did you mean {nearest[0]!r}?" if nearest else line
-
-
-def _valid_names(message: str, command_line: ArgumentParser) -> list[str]:
-    """The names that could have stood where jsonargparse found one it does not know."""
-    if module := re.search(r"module '([\w.]+)' has no attribute", message):
-        return [name for name in vars(importlib.import_module(module.group(1))) if name[0].isupper()]
-    if class_path := re.search(r"class_path '([\w.]+)'", message):
-        module, _, name = class_path.group(1).rpartition(".")
-        return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
-    keys = list(command_line.get_defaults().keys())
-    if group := re.search(r"Group '([\w.]+)'", message):
-        return [key.removeprefix(f"{group.group(1)}.") for key in keys if key.startswith(f"{group.group(1)}.")]
-    return keys

@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gancolor.errors import InputError
 from gancolor.interfaces import Discriminator
 from gancolor.layers import NORMS, Norm, initialize, needs_bias
 
@@ -21,7 +22,7 @@ class PatchGAN(Discriminator):
     def __init__(self, layers: int = 3, width: int = 64, norm: Norm = "batch"):
         super().__init__()
         if layers < 1:
-            raise ValueError(f"PatchGAN: layers is {layers}, must be at least 1")
+            raise InputError(f"PatchGAN: layers is {layers}, must be at least 1")
         self.layers, self.width = layers, width
         self.norm: Norm = norm
         widths = [width * min(2**layer, 8) for layer in range(layers + 1)]

@@ -17,12 +17,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from gancolor.color import Lab
+from gancolor.errors import InputError as InputError
 
 Split = Literal["train", "val"]
-
-
-class InputError(ValueError):
-    """Something the user gave cannot be used; the message names it, and says what to do."""
 
 
 class Batch(NamedTuple):

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gancolor.color import Lab
+from gancolor.errors import InputError
 from gancolor.interfaces import ColorLoss, Measured, Prediction
 from gancolor.palette import CELLS, cell_of, prior, rarity
 
@@ -36,7 +37,7 @@ class RarityL1(ColorLoss, Measured):
     Args:
         weight: factor of this term in the generator's loss.
         uniform: share of the uniform distribution mixed into the prior, in (0, 1]: less weighs rare colours more.
-        sigma: width of the Gaussian that smooths the prior, in Lab units.
+        sigma: standard deviation of the Gaussian that smooths the prior, in Lab units, above 0.
     """
 
     table: Float[Tensor, "a b"]
@@ -44,7 +45,9 @@ class RarityL1(ColorLoss, Measured):
     def __init__(self, weight: float = 100.0, uniform: float = 0.5, sigma: float = 5.0):
         super().__init__()
         if not 0 < uniform <= 1:
-            raise ValueError(f"RarityL1: uniform is {uniform}, must be in (0, 1]")
+            raise InputError(f"RarityL1: uniform is {uniform}, must be in (0, 1]")
+        if not sigma > 0:
+            raise InputError(f"RarityL1: sigma is {sigma}, must be above 0")
         self.weight, self.uniform, self.sigma = weight, uniform, sigma
         self.register_buffer("table", torch.full((CELLS, CELLS), torch.nan))
 

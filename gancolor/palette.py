@@ -1,5 +1,6 @@
 """The colours of a data set: how often each cell of the ab plane occurs, and how much a rare one should weigh."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -54,10 +55,11 @@ def rarity(p: Float[Tensor, "a b"], uniform: float, sigma: float) -> Float[Tenso
         uniform: λ, the share of the uniform distribution in the mixture, in (0, 1]; 1 weighs all colors alike.
         sigma: standard deviation of the Gaussian, in Lab units.
     """
-    offset = torch.arange(-3, 4, dtype=p.dtype) * CELL
+    reach = math.ceil(4 * sigma / CELL)  # cells; beyond four sigma a Gaussian has nothing left to give
+    offset = torch.arange(-reach, reach + 1, dtype=p.dtype) * CELL
     kernel = torch.exp(-(offset**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()
-    smooth = conv2d(p[None, None], torch.outer(kernel, kernel)[None, None], padding=3)[0, 0]
+    smooth = conv2d(p[None, None], torch.outer(kernel, kernel)[None, None], padding=reach)[0, 0]
     inside = gamut()
     weight = 1 / ((1 - uniform) * smooth / smooth.sum() + uniform / inside.sum())
     return weight / (p * weight).sum()

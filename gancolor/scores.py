@@ -8,6 +8,8 @@ from torch import Tensor
 
 from gancolor.interfaces import ImageMetric
 
+MetricFactory = Callable[[], ImageMetric]
+
 
 class Scores:
     """A metric of its own for every candidate, all fed with the same real images.
@@ -17,7 +19,7 @@ class Scores:
         metrics: how to make each metric, by the name of its column.
     """
 
-    def __init__(self, candidates: list[str], metrics: Mapping[str, Callable[[], ImageMetric]]):
+    def __init__(self, candidates: list[str], metrics: Mapping[str, MetricFactory]):
         self.candidates, self.metrics = candidates, metrics
         self.images = 0
         self._scores = {c: {name: make() for name, make in metrics.items()} for c in candidates}

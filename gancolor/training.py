@@ -77,7 +77,8 @@ class Training:
             strategy="auto" if self.devices == self.nodes == 1 else PerNetworkDDP(),
             precision=self.precision,
             sync_batchnorm=self.sync_batchnorm,
-            max_epochs=-1,  # the colorizer stops it, by images seen
+            max_epochs=-1,  # the colorizer stops it, by images seen;
+            max_steps=10**9,  # with a limit, which is never reached, Lightning restores the place in the data in every case
             val_check_interval=max(1, self.validate_every // batch_size),
             check_val_every_n_epoch=None,
             num_sanity_val_steps=1,

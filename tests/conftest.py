@@ -1,5 +1,26 @@
 """Shapes are checked at run time in every test: the hook must be installed before gancolor is first imported."""
 
+from pathlib import Path
+
+import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("gancolor", "beartype.beartype")
+
+import torch  # noqa: E402  (after the hook)
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+torch.set_num_threads(1)  # the tests run side by side
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine has no means for."""
+    lacks = {
+        "shared": None if SHARED.is_dir() else "no ../shared beside the project",
+        "gpu": None if torch.cuda.is_available() else "no CUDA device",
+    }
+    for item in items:
+        for marker, reason in lacks.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))

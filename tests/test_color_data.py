@@ -39,7 +39,8 @@ class Noise(Source):
 
 
 def data(source: Source, **changes: Any) -> ColorData:
-    return ColorData(source, **{"size": 16, "batch_size": 4, "workers": 0} | changes)
+    arguments: dict[str, Any] = {"size": 16, "batch_size": 4, "workers": 0} | changes
+    return ColorData(source, **arguments)
 
 
 def test_keeps_its_arguments_and_touches_nothing() -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gancolor.data.augment import Augment, center
-from gancolor.data.loader import TrainImages, TrainLoader, ValImages, ValLoader
+from gancolor.data.images import TrainImages, ValImages
+from gancolor.data.loader import TrainLoader, ValLoader
 from gancolor.interfaces import Batch, Source, Split, Unreadable
 
 # Python 3.12 and later say so of every fork beside native threads, as torch's workers are.

@@ -7,7 +7,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from gancolor.data.augment import Augment
-from gancolor.data.loader import Reader, TrainImages, TrainLoader, ValImages, ValLoader, none_readable, seeded
+from gancolor.data.images import TrainImages, ValImages, none_readable, seeded
+from gancolor.data.loader import Reader, TrainLoader, ValLoader
+from gancolor.errors import InputError
 from gancolor.interfaces import Source, Split
 
 _PIX2PIX = 286 / 256  # load size over crop size, Isola et al. 2017, section 6.2
@@ -62,11 +64,11 @@ class ColorData:
 
         Raises:
             FileNotFoundError: a folder or a list does not exist.
-            ValueError: fewer images than one batch, or none that can be used.
+            InputError: fewer images than one batch, or none that can be used.
         """
         names = self._names("train")
         if len(names) < self.batch_size:
-            raise ValueError(
+            raise InputError(
                 f"data.batch_size is {self.batch_size}, but there are only {len(names)} training images: lower it"
             )
         self._centered(names)
@@ -79,7 +81,7 @@ class ColorData:
 
         Raises:
             FileNotFoundError: a folder or a list does not exist.
-            ValueError: there are no validation images, or none that can be used.
+            InputError: there are no validation images, or none that can be used.
         """
         names = self._names("val")[: self.val_images]
         return ValLoader(self._centered(names), self.batch_size, self.workers)
@@ -91,7 +93,7 @@ class ColorData:
 
         Raises:
             FileNotFoundError: a folder or a list does not exist.
-            ValueError: there are no training images, or none that can be used.
+            InputError: there are no training images, or none that can be used.
         """
         centered = self._centered(self._names("train"))
         chosen = torch.randperm(len(centered), generator=seeded(self.seed))[:images]
@@ -105,16 +107,16 @@ class ColorData:
         for name, minimum in least.items():
             value = getattr(self, name)
             if value is not None and value < minimum:
-                raise ValueError(f"data.{name} is {value}: it must be at least {minimum}")
+                raise InputError(f"data.{name} is {value}: it must be at least {minimum}")
         for name, maximum in {"rotation": 180, "jitter": 1}.items():
             value = getattr(self, name)
             if not 0 <= value <= maximum:
-                raise ValueError(f"data.{name} is {value}: it must lie between 0 and {maximum}")
+                raise InputError(f"data.{name} is {value}: it must lie between 0 and {maximum}")
 
     def _names(self, split: Split) -> list[str]:
         names = self.source.names(split)
         if not names:
-            raise ValueError(f"data.source has no {_SPLITS[split]} images: give it a folder or a list of them")
+            raise InputError(f"data.source has no {_SPLITS[split]} images: give it a folder or a list of them")
         return names
 
     def _centered(self, names: list[str]) -> ValImages:

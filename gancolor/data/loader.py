@@ -4,107 +4,21 @@ That one rule makes a run resume exactly, with any number of worker processes an
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
-from itertools import chain
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 import torch.distributed
-from jaxtyping import UInt8
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from gancolor.data.augment import Augment, center
-from gancolor.interfaces import Batch, Source, Unreadable
+from gancolor.data.images import Sample, TrainImages, ValImages, seeded
+from gancolor.errors import InputError
+from gancolor.interfaces import Batch
 
 _NAMED = 20  # unreadable images that are logged by name
 _EVERY = 100  # after them, the count is logged this often
 
 _log = logging.getLogger("gancolor")
-
-
-def seeded(*key: int) -> torch.Generator:
-    """A random generator whose numbers are a function of the key."""
-    digest = blake2b(repr(key).encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
-
-
-class Sample(NamedTuple):
-    """What becomes of one image.
-
-    Attributes:
-        rgb: the picture; None if it is left out.
-        place: where it stands in the list of names.
-        unreadable: the images that were tried in vain, with the reason.
-    """
-
-    rgb: UInt8[Tensor, "3 size size"] | None
-    place: int
-    unreadable: dict[str, str]
-
-
-class TrainImages(Dataset[Sample]):
-    """Augmented images; the next readable one stands in for one that is unreadable, so that batches stay full.
-
-    Args:
-        source: where the photographs come from.
-        names: the images.
-        augment: how a picture is cut.
-        seed: of every crop.
-    """
-
-    def __init__(self, source: Source, names: Sequence[str], augment: Augment, seed: int) -> None:
-        self.source = source
-        self.names = names
-        self.augment = augment
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
-        """The image of ``(epoch, index)``.
-
-        Raises:
-            ValueError: not one of all images can be read.
-        """
-        epoch, start = key
-        unreadable: dict[str, str] = {}
-        for index in chain(range(start, len(self)), range(start)):
-            name = self.names[index]
-            try:
-                rgb = self.source.read(name, self.augment.min_side)
-                return Sample(self.augment(rgb, seeded(self.seed, epoch, start)), index, unreadable)
-            except Unreadable as error:
-                unreadable[name] = _reason(name, error)
-        raise none_readable(unreadable)
-
-
-class ValImages(Dataset[Sample]):
-    """Centre crops; an unreadable image is left out.
-
-    Args:
-        source: where the photographs come from.
-        names: the images.
-        size: side of the crop, in pixels.
-    """
-
-    def __init__(self, source: Source, names: Sequence[str], size: int) -> None:
-        self.source = source
-        self.names = names
-        self.size = size
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Sample:
-        """The image at this place."""
-        name = self.names[index]
-        try:
-            return Sample(center(self.source.read(name, self.size), self.size), index, {})
-        except Unreadable as error:
-            return Sample(None, index, {name: _reason(name, error)})
 
 
 class _Plan:
@@ -193,7 +107,7 @@ class TrainLoader:
         """The rest of the epoch.
 
         Raises:
-            ValueError: the batch size is not divisible by the number of processes.
+            InputError: the batch size is not divisible by the number of processes.
         """
         for batch in self._reader.read(self._keys()):
             # Counted before the step that uses it: a checkpoint of that step must not repeat the batch.
@@ -210,10 +124,10 @@ class TrainLoader:
         """Go to a place; the next iteration starts there.
 
         Raises:
-            ValueError: this data has no such place.
+            InputError: this data has no such place.
         """
         if state_dict["batches"] >= len(self):
-            raise ValueError(
+            raise InputError(
                 f"the checkpoint stands after batch {state_dict['batches']} of an epoch that has only {len(self)} now: "
                 "resume with the data and the data.batch_size that it was trained with"
             )
@@ -276,7 +190,7 @@ class ValLoader:
         """All of them, from the first.
 
         Raises:
-            ValueError: the batch size is not divisible by the number of processes.
+            InputError: the batch size is not divisible by the number of processes.
         """
         return self._reader.read(self._keys())
 
@@ -284,18 +198,6 @@ class ValLoader:
         rank, share = _rank_and_share(self.batch_size)
         mine = range(rank, len(self.images), self.batch_size // share)
         return [list(mine[start : start + share]) for start in range(0, len(mine), share)]
-
-
-def none_readable(unreadable: dict[str, str]) -> ValueError:
-    """The error when not one image can be read."""
-    name, reason = next(iter(unreadable.items()))
-    return ValueError(f"none of the {len(unreadable)} images can be used; the first is {name}: {reason}")
-
-
-def _reason(name: str, error: Unreadable) -> str:
-    """The message without the image's name, which is reported beside it."""
-    message = str(error)
-    return message.partition(f"{name}: ")[2] or message
 
 
 def _collate(samples: list[Sample]) -> tuple[Batch | None, dict[str, str]]:
@@ -311,5 +213,5 @@ def _rank_and_share(batch_size: int) -> tuple[int, int]:
         return 0, batch_size
     processes = torch.distributed.get_world_size()
     if batch_size % processes:
-        raise ValueError(f"data.batch_size is {batch_size}: it must be a multiple of the {processes} processes")
+        raise InputError(f"data.batch_size is {batch_size}: it must be a multiple of the {processes} processes")
     return torch.distributed.get_rank(), batch_size // processes

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from gancolor.data.decoding import decode
+from gancolor.errors import InputError
 from gancolor.interfaces import Source, Split
 
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow only identifies them; EPS needs Ghostscript
@@ -32,7 +33,7 @@ class Folder(Source):
 
     def __init__(self, root: str, val_root: str | None = None, holdout: float = 0.05) -> None:
         if not 0 <= holdout < 1:
-            raise ValueError(f"data.source.holdout is {holdout}; it must be at least 0 and below 1")
+            raise InputError(f"data.source.holdout is {holdout}; it must be at least 0 and below 1")
         self.root = root
         self.val_root = val_root
         self.holdout = holdout

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gancolor.data.landscape import landscape
 from gancolor.data.paint import Canvas
+from gancolor.errors import InputError
 from gancolor.interfaces import Source, Split
 
 
@@ -37,14 +38,14 @@ class Scenes(Source):
         seed: another one gives other scenes.
 
     Raises:
-        ValueError: a count or a seed below zero, or a size below 16.
+        InputError: a count or a seed below zero, or a size below 16.
     """
 
     def __init__(self, train: int = 20000, val: int = 500, size: int = 64, seed: int = 0):
         if min(train, val, seed) < 0:
-            raise ValueError(f"train={train}, val={val}, seed={seed}: none of them may be negative")
+            raise InputError(f"train={train}, val={val}, seed={seed}: none of them may be negative")
         if size < 16:
-            raise ValueError(f"size={size}: scenes are at least 16 pixels a side")
+            raise InputError(f"size={size}: scenes are at least 16 pixels a side")
         self.train = train
         self.val = val
         self.size = size

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gancolor.errors import InputError
 from gancolor.interfaces import Generator, Prediction
 from gancolor.layers import NORMS, Norm, initialize, needs_bias
 
@@ -19,7 +20,8 @@ class UNet(Generator):
         depth: number of times the picture is halved, at least 3; pictures of 256 pixels want 8, of 64 pixels 6.
         width: channels after the first level.
         norm: normalization between the convolutions.
-        dropout: drop-out probability on the way up, below the fifth level and above the innermost.
+        dropout: drop-out probability on the way up, from the fifth level down to the last but one: at three levels of
+            eight, at none of five (as in pix2pix's PyTorch code).
     """
 
     def __init__(
@@ -27,7 +29,7 @@ class UNet(Generator):
     ):
         super().__init__()
         if depth < 3:
-            raise ValueError(f"UNet: depth is {depth}, must be at least 3")
+            raise InputError(f"UNet: depth is {depth}, must be at least 3")
         self.in_channels, self.depth, self.width, self.dropout = in_channels, depth, width, dropout
         self.norm: Norm = norm
         self.stride = 2**depth
@@ -54,7 +56,7 @@ class UNet(Generator):
             nn.ReLU(),
             nn.ConvTranspose2d(below, widths[level - 1], 4, stride=2, padding=1, bias=needs_bias(self.norm)),
             NORMS[self.norm](widths[level - 1]),
-            *([nn.Dropout(self.dropout)] if 5 <= level < self.depth - 1 else []),
+            *([nn.Dropout(self.dropout)] if 4 <= level < self.depth - 1 else []),
         )
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Prediction:

@@ -1,0 +1,193 @@
+import importlib
+import inspect
+import pickle
+import pkgutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import gancolor
+from gancolor.adversarial import Vanilla
+from gancolor.checkpoint import KEY, build, describe, load, read, refuse_other_networks
+from gancolor.discriminators import PatchGAN
+from gancolor.generators import UNet
+from gancolor.interfaces import ColorLoss, Discriminator, Generator, ImageMetric, Objective, Source
+from gancolor.metrics import FID, LPIPS
+
+INTERFACES = (Source, Generator, Discriminator, Objective, ColorLoss, ImageMetric)
+GIVEN_A_NETWORK = {FID, LPIPS}  # no configuration names them
+ARGUMENTS = {
+    "UNet": {"in_channels": 2, "depth": 4, "width": 8, "norm": "group", "dropout": 0.25},
+    "PatchGAN": {"layers": 2, "width": 8, "norm": "instance"},
+    "Folder": {"root": "photographs", "val_root": "others"},
+    "ImageFolder": {"root": "photographs"},
+    "TinyImageNet": {"root": "tiny-imagenet-200"},
+    "ListFile": {"train": "train.txt", "val": "val.txt", "root": "photographs"},
+}
+VARY = {bool: lambda value: not value, int: lambda value: value + 1, float: lambda value: value / 2}
+
+
+def parts():
+    """Every part that gancolor has, with the interface it implements."""
+    for module in pkgutil.walk_packages(gancolor.__path__, "gancolor."):
+        importlib.import_module(module.name)
+    for interface in INTERFACES:
+        found = {cls for cls in interface.__subclasses__() if cls.__module__.startswith("gancolor.")}
+        for cls in sorted(found - GIVEN_A_NETWORK, key=lambda c: c.__name__):
+            yield pytest.param(interface, cls, id=cls.__name__)
+
+
+def other_than_default(cls):
+    """Arguments of a part: a constructor that keeps its defaults, not its arguments, would be caught."""
+    signature = inspect.signature(cls).parameters.values()
+    defaults = {p.name: p.default for p in signature if p.default is not p.empty}
+    varied = {name: VARY.get(type(value), lambda same: same)(value) for name, value in defaults.items()}
+    return varied | ARGUMENTS.get(cls.__name__, {})
+
+
+@pytest.mark.parametrize(("interface", "cls"), [*parts()])
+def test_every_part_can_be_rebuilt_from_its_description(interface, cls, tmp_path):
+    arguments = other_than_default(cls)
+    description = describe(cls(**arguments))
+    assert description["init_args"] == arguments
+    torch.save(description, tmp_path / "description.pt")
+    description = torch.load(tmp_path / "description.pt", weights_only=True)
+    part = build(interface, description)
+    assert type(part) is cls
+    assert describe(part) == description
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("gancolor.generators.unet.VNet", "no such class is installed"),
+        ("gancolor.nowhere.UNet", "no such class is installed"),
+        ("UNet", "no such class is installed"),
+        ("gancolor.discriminators.PatchGAN", "PatchGAN is not a Generator"),
+        ("os.path.join", "os.path.join is not a Generator"),
+    ],
+)
+def test_what_is_no_generator_is_refused(path, message):
+    with pytest.raises(ValueError, match=message):
+        build(Generator, {"class_path": path, "init_args": {}})
+
+
+def generator(**options):
+    return UNet(depth=3, width=4, **options)
+
+
+def discriminator(**options):
+    return PatchGAN(layers=1, width=4, **options)
+
+
+def content(network):
+    """A checkpoint, as far as those who only want to use it look."""
+    weights = {f"generator.{key}": value for key, value in network.state_dict().items()}
+    other = {f"discriminator.{key}": value for key, value in discriminator().state_dict().items()}
+    about = {"generator": describe(network), "discriminator": describe(discriminator()), "size": 64, "images": 1000}
+    return {KEY: about, "state_dict": weights | other}
+
+
+def save(obj, path):
+    torch.save(obj, path)
+    return path
+
+
+def test_generator_returns_from_a_checkpoint(tmp_path):
+    network = generator(norm="group")
+    trained = load(save(content(network), tmp_path / "last.ckpt"))
+    assert (trained.size, trained.images) == (64, 1000)
+    assert not trained.generator.training
+    assert not any(p.requires_grad for p in trained.generator.parameters())
+    x = torch.rand(1, 1, 16, 16)
+    assert torch.equal(trained.generator(x).ab, network.eval()(x).ab)
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "shape"])
+def test_weights_that_do_not_fit_are_refused(change, tmp_path):
+    wrong = content(generator())
+    first = next(iter(wrong["state_dict"]))
+    changes = {
+        "missing": lambda d: d.pop(first),
+        "unexpected": lambda d: d.update({"generator.other": torch.zeros(1)}),
+        "shape": lambda d: d.update({first: torch.zeros(1)}),
+    }
+    changes[change](wrong["state_dict"])
+    with pytest.raises(ValueError, match=r"last\.ckpt: the weights do not fit gancolor\.generators\.unet\.UNet"):
+        load(save(wrong, tmp_path / "last.ckpt"))
+
+
+def test_networks_that_differ_are_refused_key_by_key():
+    about = content(generator())[KEY]
+    refuse_other_networks(about, generator(), discriminator())
+    with pytest.raises(ValueError, match="other networks") as error:
+        refuse_other_networks(about, generator(norm="group", in_channels=3), PatchGAN(layers=2, width=4))
+    message = str(error.value)
+    assert "generator.norm is batch in the checkpoint, group here" in message
+    assert "generator.in_channels is 1 in the checkpoint, 3 here" in message
+    assert "discriminator.layers is 1 in the checkpoint, 2 here" in message
+    for same in ("depth", "width", "dropout", "class_path"):
+        assert same not in message
+
+
+def test_networks_of_another_class_are_refused():
+    about = content(generator())[KEY]
+    about["generator"]["class_path"] = "elsewhere.Net"
+    with pytest.raises(ValueError, match=r"generator\.class_path is elsewhere\.Net in the checkpoint, gancolor"):
+        refuse_other_networks(about, generator(), discriminator())
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"last\.ckpt: there is no such checkpoint"):
+        read(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("text", ["", "seed: 0\n", "import torch\n", "# Title\n", "}.", "(."])
+def test_text_is_no_checkpoint(text, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"config\.yaml: not a checkpoint"):
+        read(path)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 0.999])
+def test_a_cut_off_checkpoint(share, tmp_path):
+    path = save(content(generator()), tmp_path / "last.ckpt")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match=r"last\.ckpt: .* cut off"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "other", [generator().state_dict(), {"state_dict": {}}, [1, 2]], ids=["plain", "other", "list"]
+)
+def test_others_files_are_not_ours(other, tmp_path):
+    with pytest.raises(ValueError, match=r"other\.pt: not a checkpoint written by gancolor"):
+        read(save(other, tmp_path / "other.pt"))
+
+
+class Malicious:
+    """Leaves a mark on the disk when a pickle of it is trusted."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    mark = tmp_path / "mark"
+    path = save({**content(generator()), "payload": Malicious(mark)}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"last\.ckpt: cannot be read as a checkpoint"):
+        read(path)
+    assert not mark.exists()
+    pickle.loads(pickle.dumps(Malicious(mark)))
+    assert mark.exists()  # it would have run
+
+
+def test_objective_is_described_in_full():
+    expected = {"class_path": "gancolor.adversarial.Vanilla", "init_args": {"weight": 2.0}}
+    assert describe(Vanilla(weight=2.0)) == expected
