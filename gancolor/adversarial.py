@@ -12,7 +12,7 @@ from torch.nn.functional import relu, softplus
 
 from gancolor.interfaces import Objective
 
-Logits = list[Float[Tensor, "B 1 h w"]]
+Logits = list[Float[Tensor, "B 1 _ _"]]  # scales differ in h and w
 
 
 def _mean(maps: Logits, score: Callable[[Tensor], Tensor]) -> Float[Tensor, ""]:

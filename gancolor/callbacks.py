@@ -134,7 +134,8 @@ class Progress(ProgressBar):
                 k.removeprefix("train/"): v for k, v in trainer.callback_metrics.items() if k.startswith("train/")
             }
             self._bar.set_postfix({name: f"{value.item():.3g}" for name, value in losses.items()}, refresh=False)
-        self._bar.update(pl_module.images_seen - self._bar.n)
+        # The last batch may see more images than were asked for; a bar beyond its total would vanish.
+        self._bar.update(min(pl_module.images_seen, pl_module.images) - self._bar.n)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""

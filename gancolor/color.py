@@ -92,7 +92,7 @@ def _reduce_chroma(light: Float[Tensor, "N 1"], ab: Float[Tensor, "N 2"]) -> Flo
     """The most chromatic colours of the same lightness and hue that sRGB has, by bisection on the chroma."""
 
     def convert(scale: Tensor) -> Tensor:
-        return lab_to_srgb(Lab(light[..., None, None].clamp(-1, 1), (scale * ab)[..., None, None])).flatten(1)
+        return lab_to_srgb(Lab(light[..., None, None], (scale * ab)[..., None, None])).flatten(1)
 
     low, high = torch.zeros_like(light), torch.ones_like(light)
     for _ in range(_BISECTIONS):

@@ -68,12 +68,14 @@ def parse(given: Sequence[str]) -> Run:
     Raises:
         InputError: a key, a value or a file that cannot be used; one line that names it.
     """
+    if not given:
+        raise InputError("there is nothing to train yet: begin with --config configs/quickstart.yaml")
     command_line = parser()
     asked = arguments.parse(command_line, _with_saved_config(given))
     resume = _find_checkpoint(asked.resume, asked.run_dir) if asked.resume else None
     run_dir = _choose_run_dir(asked, resume)
     torch.manual_seed(asked.seed)
-    built: Any = command_line.instantiate_classes(asked)
+    built: Any = command_line.instantiate(asked)
     _keep_config(command_line, asked, run_dir)
     return Run(built.colorizer, built.data, built.training, run_dir, resume)
 
@@ -134,4 +136,4 @@ def _keep_config(command_line: ArgumentParser, asked: Namespace, run_dir: Path) 
     kept = asked.clone()
     for key in ("config", "run_dir", "resume"):
         kept.pop(key)
-    (run_dir / CONFIG).write_text(command_line.dump(kept, skip_none=False))
+    (run_dir / CONFIG).write_text(command_line.dump(kept, skip_unset=False))

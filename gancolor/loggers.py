@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import wandb
@@ -48,22 +49,30 @@ class WandB(Log):
         self.project, self.name, self.offline, self.timeout = project, name, offline, timeout
 
     def open(self, run_dir: Path) -> Logger:
-        """Start a W&B run; if the server does not answer, say so and go on offline."""
+        """Start a W&B run; without a key, or if the server does not answer, say so and go on offline."""
+        if self.offline:
+            return self._start(run_dir, "offline")
         try:
-            return self._start(run_dir, self.offline)
+            _require_key()
+            return self._start(run_dir, "online")
         except (CommError, AuthenticationError, UsageError) as error:
-            if self.offline:
-                raise
-            rank_zero_warn(f"W&B cannot be reached ({error}); logging offline, `wandb sync {run_dir}/wandb/*` later")
-            return self._start(run_dir, offline=True)
+            reason = " ".join(str(error).split())
+            rank_zero_warn(f"W&B cannot be used ({reason}); logging offline, `wandb sync {run_dir}/wandb/*` later")
+            return self._start(run_dir, "offline")
 
-    def _start(self, run_dir: Path, offline: bool) -> WandbLogger:
-        settings = wandb.Settings(init_timeout=self.timeout, finish_timeout=60, silent=True)
-        logger = WandbLogger(
-            name=self.name or run_dir.name, save_dir=run_dir, offline=offline, project=self.project, settings=settings
-        )
+    def _start(self, run_dir: Path, mode: Literal["online", "offline"]) -> WandbLogger:
+        # The mode goes by the settings: Lightning's own switch is a variable that W&B has read before a fallback.
+        settings = wandb.Settings(mode=mode, init_timeout=self.timeout, finish_timeout=60, silent=True)
+        logger = WandbLogger(name=self.name or run_dir.name, save_dir=run_dir, project=self.project, settings=settings)
         _ = logger.experiment  # connect now, not in the middle of the first step
         return logger
+
+
+def _require_key() -> None:
+    """Refuse to go on without a key: W&B itself would ask for one at the terminal and wait."""
+    wandb.setup(wandb.Settings(silent=True))  # or login would ask the server for the account's name
+    if not wandb.login(prompt=False, verify=False):
+        raise UsageError("no API key; `wandb login` stores one")
 
 
 def log_picture(logger: Logger, name: str, picture: np.ndarray, step: int) -> None:

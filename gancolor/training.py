@@ -1,5 +1,7 @@
 """How a run is trained: the machine it runs on, where its results go, and pl.Trainer told so."""
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -59,12 +61,18 @@ class Training:
 
     def fit(self, colorizer: Colorizer, data: ColorData, run_dir: Path, resume: Path | None = None) -> None:
         """Train to the end, or on from a checkpoint; leaves log, samples and checkpoints in ``run_dir``."""
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises otherwise
         evaluate = Evaluate()
         trainer = self.trainer(data.batch_size, run_dir, evaluate)
         loader = data.train_loader()
         if resume is None:
             colorizer.measure(lambda: data.sample(self.measure_images))
-        trainer.fit(colorizer, loader, data.val_loader(), ckpt_path=resume, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # Lightning 2.6's own use of torch
+            warnings.filterwarnings(
+                "ignore", "Checkpoint directory .* exists and is not empty"
+            )  # of course, on resuming
+            trainer.fit(colorizer, loader, data.val_loader(), ckpt_path=resume, weights_only=True)
         report(run_dir, evaluate)
 
     def trainer(self, batch_size: int, run_dir: Path, evaluate: Evaluate) -> pl.Trainer:
@@ -78,7 +86,8 @@ class Training:
             precision=self.precision,
             sync_batchnorm=self.sync_batchnorm,
             max_epochs=-1,  # the colorizer stops it, by images seen;
-            max_steps=10**9,  # with a limit, which is never reached, Lightning restores the place in the data in every case
+            max_steps=10
+            ** 9,  # with a limit, which is never reached, Lightning restores the place in the data in every case
             val_check_interval=max(1, self.validate_every // batch_size),
             check_val_every_n_epoch=None,
             num_sanity_val_steps=1,

@@ -46,12 +46,7 @@ def test_unit_floats_are_read_like_bytes():
     assert torch.allclose(rgb_to_lab(rgb.float() / 255).stack(), rgb_to_lab(rgb).stack(), atol=1e-6)
 
 
-def test_bytes_return_unchanged():
-    assert torch.equal(lab_to_rgb(rgb_to_lab(SUBSET)), SUBSET)
-
-
-@pytest.mark.slow
-def test_all_bytes_return_unchanged():
+def test_every_8_bit_color_returns_unchanged():
     for red in LEVELS.split(4):
         rgb = cube(red, LEVELS, LEVELS)
         assert torch.equal(lab_to_rgb(rgb_to_lab(rgb)), rgb)
@@ -90,7 +85,7 @@ def test_lab_to_srgb_has_finite_gradients(lab):
     x = lab.stack().requires_grad_()
     (gradient,) = torch.autograd.grad(lab_to_srgb(Lab(x[:, :1], x[:, 1:])).sum(), x)
     assert gradient.isfinite().all()
-    assert (gradient[:, 0] > 0).all()  # more light makes no channel darker
+    assert (gradient != 0).all()  # nothing is clipped
 
 
 def polar(ab):

@@ -27,14 +27,13 @@ def test_only_instance_norm_leaves_the_bias_to_the_convolution():
 
 def test_initialization_is_pix2pixs():
     torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(64, 128, 4), nn.BatchNorm2d(1000), nn.Conv2d(8, 8, 1, bias=False), nn.ConvTranspose2d(128, 64, 4)
-    )
-    initialize(network)
-    for convolution in (network[0], network[3]):
-        assert convolution.weight.std().item() == pytest.approx(0.02, rel=0.02)
-        assert convolution.weight.mean().item() == pytest.approx(0.0, abs=1e-3)
-        assert not convolution.bias.any()
-    assert network[1].weight.mean().item() == pytest.approx(1.0, abs=5e-3)
-    assert network[1].weight.std().item() == pytest.approx(0.02, rel=0.1)
-    assert not network[1].bias.any()
+    convolution, norm, deconvolution = nn.Conv2d(64, 128, 4), nn.BatchNorm2d(1000), nn.ConvTranspose2d(128, 64, 4)
+    initialize(nn.Sequential(convolution, norm, nn.Conv2d(8, 8, 1, bias=False), deconvolution))
+    for layer in (convolution, deconvolution):
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.02)
+        assert layer.weight.mean().item() == pytest.approx(0.0, abs=1e-3)
+        assert layer.bias is not None
+        assert not layer.bias.any()
+    assert norm.weight.mean().item() == pytest.approx(1.0, abs=5e-3)
+    assert norm.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert not norm.bias.any()

@@ -1,0 +1,1 @@
+"""What people run besides train.py and evaluate.py; nothing imports it."""

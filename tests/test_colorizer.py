@@ -1,0 +1,200 @@
+"""The game: against a step written out in plain PyTorch, against itself in chunks, and against recorded losses."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from gancolor.adversarial import Hinge, LeastSquares, Vanilla
+from gancolor.color import rgb_to_lab
+from gancolor.colorizer import Colorizer
+from gancolor.data import ColorData, Scenes
+from gancolor.discriminators import PatchGAN
+from gancolor.generators import UNet
+from gancolor.interfaces import Batch, Objective
+from gancolor.layers import Norm
+from gancolor.losses import L1, RarityL1
+
+GOLDEN = Path(__file__).parent / "golden" / "five_steps.json"
+BATCH = 8
+
+pytestmark = pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
+
+
+def colorizer(
+    norm: Norm = "group", dropout: float = 0.0, adversarial: Objective | None = None, **arguments: object
+) -> Colorizer:
+    torch.manual_seed(0)
+    result = Colorizer(
+        UNet(depth=5, width=8, norm=norm, dropout=dropout),
+        PatchGAN(layers=2, width=8, norm=norm),
+        adversarial or Vanilla(),
+        {"l1": L1(50.0), "rarity": RarityL1(50.0)},
+        **{"images": 10 * BATCH, **arguments},  # type: ignore[arg-type]
+    )
+    result.measure(lambda: data().sample(32))
+    return result
+
+
+def sgd(parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
+    """Moves in proportion to the gradient, where Adam would blow rounding up to the size of its learning rate."""
+    return torch.optim.SGD(parameters, lr=1e-3)
+
+
+SGD = {"generator_optimizer": sgd, "discriminator_optimizer": sgd, "decay_from": 1.0}
+
+
+def data() -> ColorData:
+    return ColorData(Scenes(train=64, val=8, size=36), size=32, load_size=36, batch_size=BATCH, workers=0)
+
+
+class Record(pl.Callback):
+    def __init__(self) -> None:
+        self.losses: list[dict[str, float]] = []
+        self.rates: list[list[float]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        terms = {k.removeprefix("train/"): v.item() for k, v in trainer.callback_metrics.items() if "train/" in k}
+        self.losses.append(terms)
+        self.rates.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
+
+
+def fit(model: Colorizer, steps: int = 5, **arguments: object) -> Record:
+    record = Record()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=-1,
+        max_steps=2 * steps,  # Lightning counts each optimizer's
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        callbacks=[record],
+        **arguments,  # type: ignore[arg-type]
+    )
+    trainer.fit(model, data().train_loader())
+    return record
+
+
+def batches(steps: int) -> list[Batch]:
+    loader = data().train_loader()
+    return [batch for _ in range(2) for batch in loader][:steps]
+
+
+def largest_difference(a: nn.Module, b: nn.Module) -> float:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return max((x.float() - y.float()).abs().max().item() for x, y in pairs)
+
+
+def reference_steps(model: Colorizer, steps: int) -> None:
+    """pix2pix's step as its paper has it, in the plainest PyTorch; D first, then G under the improved D."""
+    generator, discriminator = model.generator, model.discriminator
+    g, d = sgd(generator.parameters()), sgd(discriminator.parameters())
+    bce = binary_cross_entropy_with_logits
+    for batch in batches(steps):
+        real = rgb_to_lab(batch.rgb)
+        ab = generator(real.light).ab
+        d.zero_grad()
+        on_real = discriminator(torch.cat([real.light, real.ab], 1))[0]
+        on_fake = discriminator(torch.cat([real.light, ab.detach()], 1))[0]
+        ((bce(on_real, torch.ones_like(on_real)) + bce(on_fake, torch.zeros_like(on_fake))) / 2).backward()
+        d.step()
+        g.zero_grad()
+        on_fake = discriminator(torch.cat([real.light, ab], 1))[0]
+        rarity = model.losses["rarity"]
+        a, b = (real.ab * 11).round().long().unbind(1)
+        weight = rarity.table[a + 11, b + 11].unsqueeze(1)  # type: ignore[index]
+        error = (ab - real.ab).abs()
+        (bce(on_fake, torch.ones_like(on_fake)) + 50 * error.mean() + 50 * (weight * error).mean()).backward()
+        g.step()
+
+
+def test_step_equals_plain_pytorch() -> None:
+    ours, reference = colorizer(norm="batch", **SGD), colorizer(norm="batch", **SGD)
+    fit(ours, steps=3)
+    reference_steps(reference, steps=3)
+    assert largest_difference(ours, reference) < 1e-6 < 1e-4 < largest_difference(ours, colorizer(norm="batch"))
+
+
+def test_one_generator_pass_a_step() -> None:
+    model, passes = colorizer(), {"generator": 0, "discriminator": 0}
+    for role in passes:
+        count = lambda *_, role=role: passes.update({role: passes[role] + 1})  # noqa: E731
+        getattr(model, role).register_forward_hook(count)
+    fit(model, steps=2)
+    assert passes == {"generator": 2, "discriminator": 6}
+
+
+@pytest.mark.parametrize("adversarial", [Vanilla(), LeastSquares(), Hinge()], ids=lambda o: type(o).__name__)
+def test_chunks_equal_the_whole_batch(adversarial: Objective) -> None:
+    whole = colorizer(adversarial=adversarial, **SGD)
+    chunked = colorizer(adversarial=adversarial, accumulate=4, **SGD)
+    losses, losses_in_chunks = fit(whole, 3).losses, fit(chunked, 3).losses
+    assert largest_difference(whole, chunked) < 1e-6 < 1e-4 < largest_difference(whole, colorizer())
+    for a, b in zip(losses, losses_in_chunks, strict=True):
+        assert a == pytest.approx(b, rel=1e-5)
+
+
+def test_batch_that_chunks_do_not_divide() -> None:
+    with pytest.raises(ValueError, match=r"colorizer\.accumulate is 3, but a process has 8 images"):
+        fit(colorizer(accumulate=3), 1)
+
+
+def test_clipping_bounds_each_network() -> None:
+    model, before = colorizer(clip_norm=0.1, **SGD), colorizer()
+    fit(model, 1)
+    for role in ("generator", "discriminator"):
+        pairs = zip(getattr(model, role).parameters(), getattr(before, role).parameters(), strict=True)
+        moved = torch.stack([(p - q).square().sum() for p, q in pairs]).sum().sqrt()
+        assert moved.item() == pytest.approx(1e-3 * 0.1, rel=1e-2)
+
+
+def test_autocast_rounds_networks_only() -> None:
+    model, exact = colorizer(), rgb_to_lab(batches(1)[0].rgb)
+    inside: list[torch.dtype] = []
+    losses_saw: list[tuple[torch.dtype, Tensor]] = []
+    model.generator.get_submodule("down.0").register_forward_hook(lambda _m, _x, y: inside.append(y.dtype))
+    model.losses["l1"].register_forward_pre_hook(lambda _m, x: losses_saw.append((x[0].ab.dtype, x[1].ab)))
+    record = fit(model, 2, precision="bf16-mixed")
+    assert inside == [torch.bfloat16] * 2
+    assert [dtype for dtype, _ in losses_saw] == [torch.float32] * 2
+    torch.testing.assert_close(losses_saw[0][1], exact.ab, rtol=0, atol=0)
+    assert all(torch.tensor(list(terms.values())).isfinite().all() for terms in record.losses)
+
+
+def test_learning_rate_is_flat_then_falls_to_zero_in_images() -> None:
+    rates = fit(colorizer(images=8 * BATCH, decay_from=0.5), steps=100).rates
+    assert len(rates) == 8  # it stopped by itself, at `images`
+    expected = [2e-4] * 5 + [1.5e-4, 1e-4, 0.5e-4]
+    assert [g for g, _ in rates] == pytest.approx(expected)
+    assert [d for _, d in rates] == pytest.approx(expected)
+
+
+def test_noise_is_a_function_of_the_step_only() -> None:
+    first, second = colorizer(dropout=0.5), colorizer(dropout=0.5)
+    fit(first, 2)
+    torch.manual_seed(12345)  # whatever ran before
+    fit(second, 2)
+    assert largest_difference(first, second) == 0
+
+
+def test_training_without_the_data_s_colors_is_refused() -> None:
+    model = Colorizer(UNet(depth=5, width=4), PatchGAN(width=4), Vanilla(), {"rare": RarityL1()})
+    with pytest.raises(RuntimeError, match=r"losses\.rare has not seen the data's colors"):
+        fit(model, 1)
+
+
+def test_golden_losses() -> None:
+    """Losses as recorded; a change that moves them is an entry in CHANGELOG.md. To record anew, delete the file."""
+    losses = fit(colorizer(norm="batch", dropout=0.5), 5).losses
+    if not GOLDEN.exists():
+        GOLDEN.write_text(json.dumps(losses, indent=1) + "\n")
+        pytest.fail(f"recorded {GOLDEN.name}; look at it and run again")
+    for now, recorded in zip(losses, json.loads(GOLDEN.read_text()), strict=True):
+        assert now == pytest.approx(recorded, rel=2e-3)  # across torch versions and processors

@@ -1,0 +1,62 @@
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gancolor import arguments, config
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+COMPLETE = ["pix2pix.yaml", "quickstart.yaml"]
+FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
+NARROW = ["--colorizer.generator.init_args.width", "4", "--colorizer.discriminator.init_args.width", "4"]
+
+
+def command(name):
+    """How a file is meant to be used: alone if it is complete, else over the baseline."""
+    base = [] if name in COMPLETE else ["--config", str(CONFIGS / "pix2pix.yaml")]
+    return [*base, "--config", str(CONFIGS / name)]
+
+
+def missing(asked, found, at=""):
+    """Every value of a file that is not in the resolved configuration."""
+    if isinstance(asked, Mapping):
+        for key, value in asked.items():
+            yield from missing(value, found.get(key, {}), f"{at}.{key}")
+    elif isinstance(asked, list) and asked and isinstance(asked[0], Mapping):
+        for i, (one, other) in enumerate(zip(asked, found, strict=True)):
+            yield from missing(one, other, f"{at}[{i}]")
+    elif asked != found:
+        yield f"{at} is {found}, not {asked}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_key_of_a_file_arrives(name):
+    command_line = config.parser()
+    found = arguments.parse(command_line, command(name))
+    resolved = yaml.safe_load(command_line.dump(found))
+    asked = yaml.safe_load((CONFIGS / name).read_text())
+    assert list(missing(asked, resolved)) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_builds(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = config.parse([*command(name), *NARROW, "--run_dir", "run"])
+    os.environ.pop(config.RUN_DIR_VARIABLE)
+    assert run.data.size % run.colorizer.generator.stride == 0
+    again = config.parse(["--config", "run/config.yaml", "--run_dir", "again"])
+    os.environ.pop(config.RUN_DIR_VARIABLE)
+    assert Path("again/config.yaml").read_text() == Path("run/config.yaml").read_text()
+    assert str(again.colorizer) == str(run.colorizer)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_says_at_its_top_what_it_is_for(name):
+    assert (CONFIGS / name).read_text().startswith("# ")
+
+
+def test_the_baseline_is_complete_and_the_others_are_not():
+    for name in COMPLETE:
+        arguments.parse(config.parser(), ["--config", str(CONFIGS / name)])

@@ -1,0 +1,76 @@
+"""Two processes against one: `train.py` as a user starts it, over gloo."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def write_config(path: Path) -> None:
+    """Small networks without noise, and SGD: Adam would blow rounding up to the size of its learning rate."""
+    sgd = {"class_path": "torch.optim.SGD", "init_args": {"lr": 1e-3}}
+    config = {
+        "colorizer": {
+            "generator": {
+                "class_path": "gancolor.generators.UNet",
+                "init_args": {"depth": 5, "width": 8, "norm": "group", "dropout": 0.0},
+            },
+            "discriminator": {
+                "class_path": "gancolor.discriminators.PatchGAN",
+                "init_args": {"layers": 2, "width": 8, "norm": "group"},
+            },
+            "adversarial": {"class_path": "gancolor.adversarial.Vanilla"},
+            "losses": {
+                "l1": {"class_path": "gancolor.losses.L1", "init_args": {"weight": 50.0}},
+                "rarity": {"class_path": "gancolor.losses.RarityL1", "init_args": {"weight": 50.0}},
+            },
+            "generator_optimizer": sgd,
+            "discriminator_optimizer": sgd,
+            "images": 40,  # five steps: later the kinks of ReLU and L1 turn rounding into more than 1e-6
+        },
+        "data": {
+            "source": {"class_path": "gancolor.data.Scenes", "init_args": {"train": 64, "val": 5, "size": 36}},
+            "size": 32,
+            "load_size": 36,
+            "batch_size": 8,
+            "workers": 0,
+        },
+        "training": {"accelerator": "cpu", "validate_every": 24, "log_every": 1},
+    }
+    path.write_text(yaml.safe_dump(config))
+
+
+def train(config: Path, run_dir: Path, *options: str) -> dict[str, torch.Tensor]:
+    command = [sys.executable, ROOT / "train.py", "--config", config, "--run_dir", run_dir, *options]
+    environment = {"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "HOME": str(run_dir.parent)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    content = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    assert content["gancolor"]["images"] == 40
+    return content["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.Tensor]]:
+    folder = tmp_path_factory.mktemp("one")
+    write_config(folder / "config.yaml")
+    return folder, train(folder / "config.yaml", folder / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", ["1", "2"])
+def test_two_processes_equal_one(one: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path, accumulate: str) -> None:
+    folder, weights = one
+    options = ("--training.devices", "2", "--colorizer.accumulate", accumulate)
+    two = train(folder / "config.yaml", tmp_path / "run", *options)
+    assert two.keys() == weights.keys()
+    for name, weight in weights.items():
+        torch.testing.assert_close(two[name], weight, rtol=0, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+    validations = [(d / "run" / "log" / "version_0" / "metrics.csv").read_text() for d in (folder, tmp_path)]
+    assert all("val/psnr" in text for text in validations)
+    assert len(list((tmp_path / "run" / "samples").glob("*.png"))) == 3

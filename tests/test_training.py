@@ -1,0 +1,103 @@
+"""A run as a user makes it: what it leaves behind, and that nothing is lost when it is cut off."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from gancolor.adversarial import Vanilla
+from gancolor.colorizer import Colorizer
+from gancolor.data import ColorData, Scenes
+from gancolor.discriminators import PatchGAN
+from gancolor.generators import UNet
+from gancolor.interfaces import Batch
+from gancolor.losses import L1, RarityL1
+from gancolor.training import Training
+
+BATCH, EPOCH, IMAGES = 8, 64, 136  # the run ends one batch into its third epoch
+
+
+def colorizer(width: int = 4) -> Colorizer:
+    torch.manual_seed(0)
+    return Colorizer(
+        UNet(depth=6, width=width, dropout=0.5),
+        PatchGAN(layers=2, width=4),
+        Vanilla(),
+        {"l1": L1(50.0), "rarity": RarityL1(50.0)},
+        images=IMAGES,
+    )
+
+
+def fit(run_dir: Path, validate_every: int, resume: Path | None = None, model: Colorizer | None = None) -> Colorizer:
+    model = model or colorizer()
+    data = ColorData(Scenes(train=EPOCH, val=4, size=64), size=64, load_size=68, batch_size=BATCH, workers=0)
+    Training(accelerator="cpu", validate_every=validate_every, log_every=1).fit(model, data, run_dir, resume)
+    return model
+
+
+def losses(run_dir: Path) -> dict[int, dict[str, str]]:
+    """Images seen → that step's losses, over all versions of a run's log."""
+    rows: dict[int, dict[str, str]] = {}
+    for path in sorted(run_dir.glob("log/version_*/metrics.csv")):
+        with path.open() as file:
+            for row in csv.DictReader(file):
+                if row["train/l1"]:
+                    rows[int(row["step"])] = {k: v for k, v in row.items() if k.startswith("train/")}
+    return rows
+
+
+class Crash(Exception):
+    pass
+
+
+@pytest.mark.parametrize("validate_every", [EPOCH, 3 * BATCH], ids=["epoch boundary", "mid-epoch"])
+@pytest.mark.parametrize("crash_at", [88, 104, 128])
+def test_resumed_run_equals_the_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validate_every: int, crash_at: int
+) -> None:
+    whole = fit(tmp_path / "whole", validate_every)
+
+    step = Colorizer.training_step
+
+    def crash(self: Colorizer, batch: Batch, batch_idx: int) -> None:
+        if self.images_seen == crash_at:
+            raise Crash
+        step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Colorizer, "training_step", crash)
+        with pytest.raises(Crash):
+            fit(tmp_path / "cut", validate_every)
+    last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
+    before = torch.load(last, weights_only=True)["gancolor"]["images"]
+    assert 0 < before <= crash_at
+
+    resumed = fit(tmp_path / "cut", validate_every, resume=last)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert set(losses(tmp_path / "whole")) == set(range(BATCH, IMAGES + 1, BATCH))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    fit(tmp_path, validate_every=EPOCH)
+    with pytest.raises(ValueError, match=r"other networks: generator\.width is 4 in the checkpoint, 6 here"):
+        fit(tmp_path, EPOCH, resume=tmp_path / "checkpoints" / "last.ckpt", model=colorizer(width=6))
+
+
+def test_checkpoint_holds_both_optimizers_and_no_feature_network(tmp_path: Path) -> None:
+    fit(tmp_path, validate_every=EPOCH)
+    content = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert [len(o["state"]) for o in content["optimizer_states"]] == [
+        len(list(network.parameters())) for network in (colorizer().generator, colorizer().discriminator)
+    ]
+    assert {key.split(".")[0] for key in content["state_dict"]} == {"generator", "discriminator", "losses"}
+    assert content["gancolor"]["images"] == IMAGES
+
+
+def test_report_says_where_everything_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(tmp_path, validate_every=EPOCH)
+    said = capsys.readouterr().out
+    assert "gray" in said
+    assert f"gancolor colorize PHOTO.jpg --checkpoint {tmp_path}/checkpoints/last.ckpt" in said
