@@ -9,8 +9,7 @@ from gancolor.errors import InputError
 def main(arguments: list[str]) -> None:
     """Parse, build, fit or resume."""
     try:
-        run = parse(arguments)
-        run.training.fit(run.colorizer, run.data, run.run_dir, run.resume)
+        parse(arguments).train()
     except (InputError, FileNotFoundError, NotADirectoryError) as error:
         sys.exit(f"train.py: {error}")
 

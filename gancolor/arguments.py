@@ -16,7 +16,8 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from gancolor.errors import InputError
 
 _UNKNOWN = re.compile(
-    r"arguments: (?:[^-]\S* )*?-+([\w.]+)|option '([\w.]+)'|has no attribute '(\w+)'|No module named '(?:\w+\.)*(\w+)'",
+    r"arguments: (?:[^-]\S* )*?-+([\w.]+)|option '([\w.]+)'"
+    r"|module '[\w.]+' has no attribute '(\w+)'|No module named '(?:\w+\.)+(\w+)'",
     re.IGNORECASE,
 )
 _ALIKE = 0.5  # difflib's ratio from which a name counts as a slip of another: L2 and L1 have it, lr and betas do not
@@ -33,7 +34,7 @@ def parse(command_line: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     Raises:
         InputError: a key, a value or a file that cannot be used; one line that names it.
     """
-    for file in yaml_files(arguments):
+    for file in peek(arguments, "config").config:
         _refuse_broken(Path(file))
     try:
         return command_line.parse_args(list(arguments))
@@ -41,12 +42,17 @@ def parse(command_line: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         raise InputError(_explain(str(error), command_line)) from error
 
 
-def yaml_files(arguments: Sequence[str]) -> list[str]:
-    """What ``--config`` names, in the order given."""
+def peek(arguments: Sequence[str], *options: str) -> argparse.Namespace:
+    """Some options before all are parsed: of each, the values in the order given.
+
+    Raises:
+        InputError: one of them has no value.
+    """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--config", action="append", default=[])
+    for option in options:
+        first.add_argument(f"--{option}", action="append", default=[])
     try:
-        return first.parse_known_args(arguments)[0].config
+        return first.parse_known_args(arguments)[0]
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from error
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from gancolor.data import Folder, ListFile
 from gancolor.data.images import ValImages
 from gancolor.data.loader import ValLoader
 from gancolor.errors import InputError
-from gancolor.features import MissingWeights, inception, lpips_alex
+from gancolor.features import DamagedWeights, MissingWeights, inception, lpips_alex
 from gancolor.interfaces import Source
 from gancolor.metrics import FID, LPIPS, PSNR, SSIM, Colorfulness, Frozen
 from gancolor.scores import MetricFactory, Scores, table
@@ -90,14 +91,20 @@ def images_at(path: Path) -> Images:
     """All images under a folder, or those that a text file lists; of a data set with ``train`` and ``val``, the latter.
 
     Raises:
-        FileNotFoundError: nothing there, or no images.
+        InputError: nothing there, or no images.
     """
-    if path.is_file():
-        source: Source = ListFile(str(path), str(path), str(path.parent))
-        return Images(source, source.names("val"), f"the images listed in {path}")
-    root = path / "val" if (path / "val").is_dir() and (path / "train").is_dir() else path
-    source = Folder(str(root), holdout=0.0)
-    return Images(source, source.names("train"), f"all images under {root}")
+    try:
+        if path.is_file():
+            source: Source = ListFile(str(path), str(path), str(path.parent))
+            return Images(source, source.names("val"), f"the images listed in {path}")
+        root = path / "val" if (path / "val").is_dir() and (path / "train").is_dir() else path
+        source = Folder(str(root), holdout=0.0)
+        return Images(source, source.names("train"), f"all images under {root}")
+    except UnicodeDecodeError as error:
+        raise InputError(f"--data: {path} is neither a folder nor a text file with one image path a line") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        reason = str(error).partition(": ")[2]  # after the name of the source's own argument
+        raise InputError(f"--data: {reason}") from error
 
 
 def validation_images(checkpoint: Path) -> Images:
@@ -109,8 +116,9 @@ def validation_images(checkpoint: Path) -> Images:
     config = checkpoint.absolute().parents[1] / "config.yaml"
     if not config.is_file():
         raise InputError(f"{checkpoint}: no {config} that says what it was validated on; give --data")
-    source = build(Source, yaml.safe_load(config.read_text())["data"]["source"])
-    return Images(source, source.names("val"), f"the validation images of {config}")
+    data = yaml.safe_load(config.read_text())["data"]
+    source = build(Source, data["source"])
+    return Images(source, source.names("val")[: data.get("val_images")], f"the validation images of {config}")
 
 
 def metrics(weights: Path | None) -> tuple[dict[str, MetricFactory], dict[str, str]]:
@@ -118,21 +126,23 @@ def metrics(weights: Path | None) -> tuple[dict[str, MetricFactory], dict[str, s
 
     Args:
         weights: folder to look in first for the networks of LPIPS and FID.
+
+    Raises:
+        NotADirectoryError: no such folder.
+        InputError: a file of weights is damaged.
     """
     found: dict[str, MetricFactory] = {"psnr": PSNR, "ssim": SSIM}
     missing: dict[str, str] = {}
-    try:
-        alex = Frozen(lpips_alex(weights))
-        found["lpips"] = lambda: LPIPS(alex)
-    except MissingWeights as error:
-        missing["lpips"] = str(error)
-    try:
-        pool3 = Frozen(inception(weights))
-        found["fid"] = lambda: FID(pool3)
-    except MissingWeights as error:
-        missing["fid"] = str(error)
+    learned = {"lpips": (lpips_alex, LPIPS), "fid": (inception, FID)}
+    for name, (pretrained, metric) in learned.items():
+        try:
+            found[name] = partial(metric, Frozen(pretrained(weights)))
+        except MissingWeights as error:
+            missing[name] = str(error)
+        except DamagedWeights as error:
+            raise InputError(str(error)) from error
     found["colorfulness"] = Colorfulness
-    found["colorfulness_abs"] = lambda: Colorfulness(absolute=True)
+    found["colorfulness_abs"] = partial(Colorfulness, absolute=True)
     return found, missing
 
 
@@ -147,6 +157,9 @@ class Settings:
         batch_size: pictures at a time.
         workers: processes that decode.
         device: where to compute; None takes a GPU if there is one.
+
+    Raises:
+        InputError: a number out of its range.
     """
 
     size: int | None = None
@@ -154,6 +167,12 @@ class Settings:
     batch_size: int = 32
     workers: int = 2
     device: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in {"size": 1, "images": 1, "batch_size": 1, "workers": 0}.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"--{name} is {value}: it must be at least {least}")
 
 
 def run(checkpoint: Path, data: Path | None, weights: Path | None, settings: Settings) -> Report:
@@ -180,13 +199,16 @@ def evaluate(
     """Colorize every photograph and measure gray, ours and real over the same pixels.
 
     Raises:
-        InputError: a size that the network cannot take, or no photograph that can be read.
+        InputError: a device that is not there, a size that the network cannot take, or no photograph that can be read.
     """
-    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = _device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     generator, size = trained.generator.to(device), settings.size or trained.size
     if size % generator.stride:
         raise InputError(f"--size is {size}: this network needs a multiple of {generator.stride}")
     names = photographs.names[: settings.images]
+    if len(names) < 2 and "fid" in found:
+        found = {name: make for name, make in found.items() if name != "fid"}
+        missing = {**missing, "fid": "It needs at least 2 images."}
     loader = ValLoader(ValImages(photographs.source, names, size), settings.batch_size, settings.workers)
     scores = Scores(["gray", "ours"], found)
     color_scores = Scores(["real"], {name: make for name, make in found.items() if name.startswith("colorfulness")})
@@ -203,3 +225,11 @@ def evaluate(
     return Report(
         scores.compute() | color_scores.compute(), scores.images, dict(missing), photographs.said, panel(rows)
     )
+
+
+def _device(name: str) -> torch.device:
+    """The device, once something could be put on it."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch built without CUDA
+        raise InputError(f"--device {name}: {str(error).splitlines()[0]}") from error

@@ -125,7 +125,9 @@ class Progress(ProgressBar):
             disable=not self._enabled,
         )
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
         """Move the bar; read the losses, which waits for the device, only when they are logged anyway."""
         assert isinstance(pl_module, Colorizer)
         assert self._bar is not None

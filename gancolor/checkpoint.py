@@ -99,7 +99,8 @@ def load(path: Path) -> Trained:
     try:
         generator.load_state_dict(weights)
     except RuntimeError as error:
-        raise InputError(f"{path}: the weights do not fit {about['generator']['class_path']} ({error})") from error
+        reason = str(error).splitlines()[-1].strip()  # of a mismatch, torch names each key on a line
+        raise InputError(f"{path}: the weights do not fit {about['generator']['class_path']} ({reason})") from error
     return Trained(generator.eval().requires_grad_(False), about["size"], about["images"])
 
 

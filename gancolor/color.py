@@ -31,7 +31,7 @@ class Lab:
 
     Attributes:
         light: lightness, ``L / 50 − 1``, so −1 is black and 1 is white.
-        ab: colour, ``(a, b) / 110``; gray is 0 and every sRGB colour lies inside (−1, 1).
+        ab: color, ``(a, b) / 110``; gray is 0 and every sRGB color lies inside (−1, 1).
     """
 
     light: Float[Tensor, "B 1 H W"]
@@ -77,7 +77,7 @@ def lab_to_srgb(lab: Lab) -> Float[Tensor, "B 3 H W"]:
 def lab_to_rgb(lab: Lab) -> UInt8[Tensor, "B 3 H W"]:
     """Convert scaled Lab to 8-bit sRGB.
 
-    A colour outside the gamut loses chroma along its own hue until it fits; lightness is kept.
+    A color outside the gamut loses chroma along its own hue until it fits; lightness is kept.
     """
     srgb = lab_to_srgb(lab)
     outside = ((srgb < -_HALF_STEP) | (srgb > 1 + _HALF_STEP)).any(dim=1)
@@ -89,7 +89,7 @@ def lab_to_rgb(lab: Lab) -> UInt8[Tensor, "B 3 H W"]:
 
 
 def _reduce_chroma(light: Float[Tensor, "N 1"], ab: Float[Tensor, "N 2"]) -> Float[Tensor, "N 3"]:
-    """The most chromatic colours of the same lightness and hue that sRGB has, by bisection on the chroma."""
+    """The most chromatic colors of the same lightness and hue that sRGB has, by bisection on the chroma."""
 
     def convert(scale: Tensor) -> Tensor:
         return lab_to_srgb(Lab(light[..., None, None], (scale * ab)[..., None, None])).flatten(1)

@@ -1,6 +1,5 @@
 """From a command line and YAML files to the parts of a run. The signatures are the schema."""
 
-import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +15,10 @@ from gancolor import arguments
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData
 from gancolor.errors import InputError
-from gancolor.training import Training
+from gancolor.training import CONFIG, Training
 
 RUNS = Path("runs")
 LAST = Path("checkpoints") / "last.ckpt"
-CONFIG = "config.yaml"
 RUN_DIR_VARIABLE = "GANCOLOR_RUN_DIR"  # so that the processes a run launches agree on its folder
 
 
@@ -34,6 +32,7 @@ class Run:
         training: the machine and the logs.
         run_dir: where results go.
         resume: the checkpoint to go on from, if any.
+        config: all of it as one YAML text.
     """
 
     colorizer: Colorizer
@@ -41,6 +40,11 @@ class Run:
     training: Training
     run_dir: Path
     resume: Path | None
+    config: str
+
+    def train(self) -> None:
+        """Train to the end, and leave the results in ``run_dir``."""
+        self.training.fit(self.colorizer, self.data, self.run_dir, self.resume, self.config)
 
 
 def parser() -> ArgumentParser:
@@ -63,7 +67,7 @@ def parser() -> ArgumentParser:
 
 
 def parse(given: Sequence[str]) -> Run:
-    """Build what a command line asks for; on a fresh run, keep the resolved configuration in the run's folder.
+    """Build what a command line asks for.
 
     Raises:
         InputError: a key, a value or a file that cannot be used; one line that names it.
@@ -76,20 +80,27 @@ def parse(given: Sequence[str]) -> Run:
     run_dir = _choose_run_dir(asked, resume)
     torch.manual_seed(asked.seed)
     built: Any = command_line.instantiate(asked)
-    _keep_config(command_line, asked, run_dir)
-    return Run(built.colorizer, built.data, built.training, run_dir, resume)
+    for key in ("config", "run_dir", "resume"):
+        asked.pop(key)
+    config = command_line.dump(asked, skip_unset=False)
+    return Run(built.colorizer, built.data, built.training, run_dir, resume, config)
 
 
 def _with_saved_config(given: Sequence[str]) -> list[str]:
     """A resumed run that is given no configuration takes its own."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in ("--config", "--run_dir", "--resume"):
-        first.add_argument(option)
-    known, _ = first.parse_known_args(given)
-    if known.resume is None or known.config is not None:
+    known = arguments.peek(given, "config", "run_dir", "resume")
+    if known.config or not known.resume:
         return list(given)
-    checkpoint = _find_checkpoint(known.resume, known.run_dir)
-    return ["--config", str(checkpoint.parents[1] / CONFIG), *given]
+    checkpoint = _find_checkpoint(known.resume[-1], known.run_dir[-1] if known.run_dir else None)
+    config = _folder_of(checkpoint) / CONFIG
+    if not config.is_file():
+        raise InputError(f"--resume {checkpoint}: there is no {config} that says how it was trained; give --config")
+    return ["--config", str(config), *given]
+
+
+def _folder_of(checkpoint: Path) -> Path:
+    """The run that a checkpoint belongs to: the folder above ``checkpoints``."""
+    return Path(os.path.normpath(checkpoint.parent / ".."))
 
 
 def _find_checkpoint(resume: str, run_dir: str | None) -> Path:
@@ -115,7 +126,7 @@ def _choose_run_dir(asked: Namespace, resume: Path | None) -> Path:
         if resume is None and _rank() == 0 and (run_dir / LAST).exists():
             raise InputError(f"--run_dir {run_dir} holds a run already: add --resume last, or choose another folder")
     elif resume is not None:
-        run_dir = resume.parents[1]
+        run_dir = _folder_of(resume)
     elif RUN_DIR_VARIABLE in os.environ and _rank() > 0:
         run_dir = Path(os.environ[RUN_DIR_VARIABLE])
     else:
@@ -128,12 +139,3 @@ def _choose_run_dir(asked: Namespace, resume: Path | None) -> Path:
 def _rank() -> int:
     """This process's number among those of the run, known from the environment before any of them talks."""
     return getattr(rank_zero_only, "rank", 0)
-
-
-@rank_zero_only
-def _keep_config(command_line: ArgumentParser, asked: Namespace, run_dir: Path) -> None:
-    run_dir.mkdir(parents=True, exist_ok=True)
-    kept = asked.clone()
-    for key in ("config", "run_dir", "resume"):
-        kept.pop(key)
-    (run_dir / CONFIG).write_text(command_line.dump(kept, skip_unset=False))

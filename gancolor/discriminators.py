@@ -1,4 +1,4 @@
-"""Networks that judge whether colours are real."""
+"""Networks that judge whether colors are real."""
 
 from jaxtyping import Float
 from torch import Tensor, nn

@@ -21,6 +21,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+from gancolor.errors import InputError
+
 _PATIENCE = 10.0  # seconds; clusters drop packets rather than refuse, and the default is to wait forever
 
 
@@ -28,7 +30,7 @@ class MissingWeights(RuntimeError):
     """Pretrained weights that are neither here nor to be had; the message says which file goes where."""
 
 
-class DamagedWeights(RuntimeError):
+class DamagedWeights(InputError):
     """A file of the right name and the wrong content; the message says which."""
 
 

@@ -17,7 +17,6 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from gancolor.color import Lab
-from gancolor.errors import InputError as InputError
 
 Split = Literal["train", "val"]
 
@@ -68,14 +67,14 @@ class Prediction:
     """What a generator says of a batch.
 
     Attributes:
-        ab: predicted colour, scaled as in :class:`~gancolor.color.Lab`.
+        ab: predicted color, scaled as in :class:`~gancolor.color.Lab`.
     """
 
     ab: Float[Tensor, "B 2 H W"]
 
 
 class Generator(nn.Module, ABC):
-    """A network that predicts colour from lightness.
+    """A network that predicts color from lightness.
 
     Attributes:
         stride: H and W of the input must be multiples of it.
@@ -89,10 +88,10 @@ class Generator(nn.Module, ABC):
 
 
 class Discriminator(nn.Module, ABC):
-    """A network that judges whether colours are real."""
+    """A network that judges whether colors are real."""
 
     @abstractmethod
-    def forward(self, lab: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B 1 h w"]]:
+    def forward(self, lab: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B 1 _ _"]]:
         """Maps of logits, one a scale; higher is more real."""
 
 
@@ -106,18 +105,18 @@ class Objective(ABC):
     weight: float
 
     @abstractmethod
-    def generator(self, fake: list[Float[Tensor, "B 1 h w"]]) -> Float[Tensor, ""]:
+    def generator(self, fake: list[Float[Tensor, "B 1 _ _"]]) -> Float[Tensor, ""]:
         """The generator's loss, from the discriminator's logits on its pictures."""
 
     @abstractmethod
     def discriminator(
-        self, real: list[Float[Tensor, "B 1 h w"]], fake: list[Float[Tensor, "B 1 h w"]]
+        self, real: list[Float[Tensor, "B 1 _ _"]], fake: list[Float[Tensor, "B 1 _ _"]]
     ) -> Float[Tensor, ""]:
         """The discriminator's loss, from its logits on real and on generated pictures."""
 
 
 class ColorLoss(nn.Module, ABC):
-    """A distance between predicted and real colours; the mean over the batch, so that chunks can be averaged.
+    """A distance between predicted and real colors; the mean over the batch, so that chunks can be averaged.
 
     Attributes:
         weight: factor of this term in the generator's loss.
@@ -131,7 +130,7 @@ class ColorLoss(nn.Module, ABC):
 
 
 class Measured(ABC):
-    """A part that must see the training data's colours once before a fresh run; a checkpoint keeps what it saw."""
+    """A part that must see the training data's colors once before a fresh run; a checkpoint keeps what it saw."""
 
     @property
     @abstractmethod

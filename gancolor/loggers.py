@@ -1,5 +1,6 @@
 """Where a run's numbers and pictures go. Pictures are uint8: W&B draws floats black without a word."""
 
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Literal
@@ -48,9 +49,9 @@ class WandB(Log):
     def __init__(self, project: str = "gancolor", name: str | None = None, offline: bool = False, timeout: float = 10):
         self.project, self.name, self.offline, self.timeout = project, name, offline, timeout
 
-    def open(self, run_dir: Path) -> Logger:
+    def open(self, run_dir: Path) -> WandbLogger:
         """Start a W&B run; without a key, or if the server does not answer, say so and go on offline."""
-        if self.offline:
+        if self.offline or os.environ.get("WANDB_MODE") == "offline":
             return self._start(run_dir, "offline")
         try:
             _require_key()

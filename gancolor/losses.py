@@ -1,4 +1,4 @@
-"""Distances between predicted and real colours. Each is a mean over pixels, in units of ab / 110."""
+"""Distances between predicted and real colors. Each is a mean over pixels, in units of ab / 110."""
 
 from collections.abc import Iterable
 
@@ -29,14 +29,14 @@ class L1(ColorLoss):
 
 
 class RarityL1(ColorLoss, Measured):
-    """L1 in which rare colours count more: mean w(ab) · |âb − ab|, with w from the training data's own colours.
+    """L1 in which rare colors count more: mean w(ab) · |âb − ab|, with w from the training data's own colors.
 
-    The weight is that of the *real* colour, and averages 1 over the training pixels, so that the term's size can be
+    The weight is that of the *real* color, and averages 1 over the training pixels, so that the term's size can be
     compared with plain L1's (see :func:`gancolor.palette.rarity`, after Zhang et al. 2016, eq. 4).
 
     Args:
         weight: factor of this term in the generator's loss.
-        uniform: share of the uniform distribution mixed into the prior, in (0, 1]: less weighs rare colours more.
+        uniform: share of the uniform distribution mixed into the prior, in (0, 1]: less weighs rare colors more.
         sigma: standard deviation of the Gaussian that smooths the prior, in Lab units, above 0.
     """
 
@@ -57,7 +57,7 @@ class RarityL1(ColorLoss, Measured):
         return not bool(self.table.isnan().any())
 
     def measure(self, colors: Iterable[Float[Tensor, "B 2 H W"]]) -> None:
-        """Derive the weights from the training data's colours."""
+        """Derive the weights from the training data's colors."""
         self.table.copy_(rarity(prior(colors), self.uniform, self.sigma))
 
     def forward(self, prediction: Prediction, real: Lab) -> Float[Tensor, ""]:

@@ -1,4 +1,4 @@
-"""The colours of a data set: how often each cell of the ab plane occurs, and how much a rare one should weigh."""
+"""The colors of a data set: how often each cell of the ab plane occurs, and how much a rare one should weigh."""
 
 import math
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from torch.nn.functional import conv2d
 from gancolor.color import AB_SCALE, rgb_to_lab
 
 CELL = 10  # Lab units: the grid of Zhang et al. 2016
-CELLS = 2 * round(AB_SCALE / CELL) + 1  # cells a side, with centres at −110, −100 … 110
+CELLS = 2 * round(AB_SCALE / CELL) + 1  # cells a side, with centers at −110, −100 … 110
 
 
 def cell_of(ab: Float[Tensor, "B 2 H W"]) -> Int[Tensor, "B H W"]:
-    """The cell with the nearest centre, as row-major number ``a · CELLS + b``."""
+    """The cell with the nearest center, as row-major number ``a · CELLS + b``."""
     place = (ab * (AB_SCALE / CELL)).round().long() + CELLS // 2
     a, b = place.clamp(0, CELLS - 1).unbind(1)
     return a * CELLS + b

@@ -17,6 +17,7 @@ from gancolor.loggers import CSV, Log
 from gancolor.scores import table
 from gancolor.strategy import PerNetworkDDP
 
+CONFIG = "config.yaml"  # in a run's folder
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
@@ -59,20 +60,21 @@ class Training:
         self.sample_images, self.measure_images = sample_images, measure_images
         self.monitor, self.monitor_mode, self.logs = monitor, monitor_mode, logs or []
 
-    def fit(self, colorizer: Colorizer, data: ColorData, run_dir: Path, resume: Path | None = None) -> None:
-        """Train to the end, or on from a checkpoint; leaves log, samples and checkpoints in ``run_dir``."""
+    def fit(
+        self, colorizer: Colorizer, data: ColorData, run_dir: Path, resume: Path | None = None, config: str = ""
+    ) -> None:
+        """Train to the end, or on from a checkpoint; everything that it leaves is in ``run_dir``."""
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises otherwise
+        train, val = data.train_loader(), data.val_loader()  # first: data that cannot be used leave no folder behind
+        _keep(config, run_dir)
         evaluate = Evaluate()
         trainer = self.trainer(data.batch_size, run_dir, evaluate)
-        loader = data.train_loader()
         if resume is None:
             colorizer.measure(lambda: data.sample(self.measure_images))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # Lightning 2.6's own use of torch
-            warnings.filterwarnings(
-                "ignore", "Checkpoint directory .* exists and is not empty"
-            )  # of course, on resuming
-            trainer.fit(colorizer, loader, data.val_loader(), ckpt_path=resume, weights_only=True)
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when resuming
+            trainer.fit(colorizer, train, val, ckpt_path=resume, weights_only=True)
         report(run_dir, evaluate)
 
     def trainer(self, batch_size: int, run_dir: Path, evaluate: Evaluate) -> pl.Trainer:
@@ -105,6 +107,14 @@ class Training:
             use_distributed_sampler=False,  # the loader shares images out itself
             enable_model_summary=False,
         )
+
+
+@rank_zero_only
+def _keep(config: str, run_dir: Path) -> None:
+    """Write the configuration down beside the results, for the next reader and for resuming."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if config:
+        (run_dir / CONFIG).write_text(config)
 
 
 @rank_zero_only

@@ -100,6 +100,9 @@ VALUES = [
     ("--data.source gancolor.data.ListFile", ("data.source", "ListFile", "required: train, val")),
     ("--seed", ("--seed", "expected one argument")),
     ("--xqzv 1", ("--xqzv",)),
+    ("--colorizer.generator gancolr.generators.UNet", ("colorizer.generator", "No module named 'gancolr'")),
+    ("--colorizer.generator gancolor.generators.UNet.Deep", ("colorizer.generator", "gancolor.generators.UNet")),
+    ("--colorizer.generator gancolor.generators", ("colorizer.generator", "gancolor.generators")),
 ]
 
 

@@ -13,7 +13,6 @@ from gancolor.data import Folder, Scenes
 from gancolor.errors import InputError
 from gancolor.generators import UNet
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 TINY = """
 colorizer:
   generator: {class_path: gancolor.generators.UNet, init_args: {depth: 5, width: 4}}
@@ -205,5 +204,18 @@ def test_nothing_to_resume_is_said(given, text):
 
 def test_a_checkpoint_far_from_its_configuration_asks_for_one():
     Path("last.ckpt").touch()
-    with pytest.raises(InputError, match="--config"):
+    with pytest.raises(InputError, match=r"^--resume last\.ckpt: there is no .*config\.yaml.*; give --config$"):
         config.parse(["--resume", "last.ckpt"])
+
+
+def test_a_checkpoint_is_found_from_inside_its_own_folder(monkeypatch):
+    leave_checkpoint(Path("runs/a"))
+    monkeypatch.chdir("runs/a/checkpoints")
+    run = config.parse(["--resume", "last.ckpt"])
+    assert run.run_dir.resolve() == Path("..").resolve()
+
+
+@pytest.mark.parametrize("option", ["--resume", "--run_dir", "--config"])
+def test_an_option_without_its_value_is_named(option):
+    with pytest.raises(InputError, match=f"{option}: expected one argument"):
+        config.parse([option])

@@ -57,6 +57,12 @@ def test_every_file_says_at_its_top_what_it_is_for(name):
     assert (CONFIGS / name).read_text().startswith("# ")
 
 
-def test_the_baseline_is_complete_and_the_others_are_not():
+def test_what_is_no_overlay_needs_no_other_file():
     for name in COMPLETE:
         arguments.parse(config.parser(), ["--config", str(CONFIGS / name)])
+
+
+def test_the_option_that_the_logger_s_file_recommends():
+    given = [*command("logger/wandb.yaml"), "--training.logs.offline", "true"]
+    [log] = arguments.parse(config.parser(), given).training.logs
+    assert log.init_args.offline is True

@@ -75,7 +75,7 @@ class Ramp(Generator):
 
 
 def ramp(pixels: int) -> Float[Tensor, " pixels"]:
-    """Values at the centres of pixels that share the way from −20 to 20."""
+    """Values at the centers of pixels that share the way from −20 to 20."""
     return ((torch.arange(pixels) + 0.5) / pixels - 0.5) * 40
 
 
@@ -182,7 +182,7 @@ def test_fine_stripes_do_not_alias_where_the_photograph_shrinks():
 
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (200, 300), (257, 161), (13, 10)])
 def test_enlarged_color_has_the_position_of_the_predicted(height: int, width: int):
-    """A ramp of color over the picture is the same ramp at every size, pixel centres being at (x + 1/2) / width."""
+    """A ramp of color over the picture is the same ramp at every size, pixel centers being at (x + 1/2) / width."""
     gray = torch.full((3, height, width), 119, dtype=torch.uint8)
     found = rgb2lab(colorize(Ramp(), gray, 32).permute(1, 2, 0).numpy())
     a = np.broadcast_to(ramp(width).numpy(), (height, width))

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as F
 
 from gancolor.interfaces import Unreadable
 
-_HUE = 0.1  # turns of the colour circle that a jitter of 1 may shift: more makes grass and skin implausible
+_HUE = 0.1  # turns of the color circle that a jitter of 1 may shift: more makes grass and skin implausible
 
 
 def center(rgb: UInt8[Tensor, "3 H W"], size: int) -> UInt8[Tensor, "3 {size} {size}"]:
@@ -24,7 +24,7 @@ def center(rgb: UInt8[Tensor, "3 H W"], size: int) -> UInt8[Tensor, "3 {size} {s
 
 
 class Augment:
-    """Resize, random crop, flip and, if asked for, rotation and colour jitter.
+    """Resize, random crop, flip and, if asked for, rotation and color jitter.
 
     The defaults are pix2pix's (Isola et al. 2017, section 6.2) without its squash: the aspect ratio is kept.
 
@@ -99,7 +99,7 @@ def _crop(rgb: UInt8[Tensor, "3 H W"], side: int, top: float, left: float) -> UI
 def _enclosing(size: int, degrees: float) -> int:
     """Side of the upright square that holds a turned square of side ``size`` and a pixel around for interpolation.
 
-    Its parity is that of ``size``, so that both share their centre.
+    Its parity is that of ``size``, so that both share their center.
     """
     angle = radians(abs(degrees))
     return size + 2 * ceil((abs(cos(angle)) + abs(sin(angle)) - 1) * size / 2 + 1)

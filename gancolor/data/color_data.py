@@ -77,7 +77,7 @@ class ColorData:
         return TrainLoader(TrainImages(self.source, names, augment, self.seed), self.batch_size, self.workers)
 
     def val_loader(self) -> ValLoader:
-        """Centre crops of the validation images, each exactly once.
+        """Center crops of the validation images, each exactly once.
 
         Raises:
             FileNotFoundError: a folder or a list does not exist.
@@ -87,7 +87,7 @@ class ColorData:
         return ValLoader(self._centered(names), self.batch_size, self.workers)
 
     def sample(self, images: int) -> Iterator[UInt8[Tensor, "B 3 H W"]]:
-        """Batches of centre crops of that many training images, or of all, chosen by the seed.
+        """Batches of center crops of that many training images, or of all, chosen by the seed.
 
         Every process reads the same ones. Unreadable images are left out.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gancolor.data.augment import Augment, center
+from gancolor.errors import InputError
 from gancolor.interfaces import Source, Unreadable
 
 
@@ -57,7 +58,7 @@ class TrainImages(Dataset[Sample]):
         """The image of ``(epoch, index)``.
 
         Raises:
-            ValueError: not one of all images can be read.
+            InputError: not one of all images can be read.
         """
         epoch, start = key
         unreadable: dict[str, str] = {}
@@ -72,7 +73,7 @@ class TrainImages(Dataset[Sample]):
 
 
 class ValImages(Dataset[Sample]):
-    """Centre crops; an unreadable image is left out.
+    """Center crops; an unreadable image is left out.
 
     Args:
         source: where the photographs come from.
@@ -97,10 +98,10 @@ class ValImages(Dataset[Sample]):
             return Sample(None, index, {name: _reason(name, error)})
 
 
-def none_readable(unreadable: dict[str, str]) -> ValueError:
+def none_readable(unreadable: dict[str, str]) -> InputError:
     """The error when not one image can be read."""
     name, reason = next(iter(unreadable.items()))
-    return ValueError(f"none of the {len(unreadable)} images can be used; the first is {name}: {reason}")
+    return InputError(f"none of the {len(unreadable)} images can be used; the first is {name}: {reason}")
 
 
 def _reason(name: str, error: Unreadable) -> str:

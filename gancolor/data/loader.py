@@ -162,7 +162,7 @@ class TrainLoader:
 
 
 class ValLoader:
-    """Centre crops in a fixed order, every image exactly once over all processes and never one more.
+    """Center crops in a fixed order, every image exactly once over all processes and never one more.
 
     Process r of W reads images r, r + W, …; its last batch may be short, and it may have a batch fewer than others.
 

@@ -1,8 +1,8 @@
 """What drawn scenes are painted with: paints, textures and a canvas.
 
-A paint is a curve through Lab that gives a colour to every lightness. A canvas is two maps: which paint lies on each
-sample, and how light it is there; shape and texture thereby decide the colour, as they mostly do in nature. Some
-things do not show theirs: cars, balloons and the leaves of broad-leaved trees come in several colours of the *same*
+A paint is a curve through Lab that gives a color to every lightness. A canvas is two maps: which paint lies on each
+sample, and how light it is there; shape and texture thereby decide the color, as they mostly do in nature. Some
+things do not show theirs: cars, balloons and the leaves of broad-leaved trees come in several colors of the *same*
 lightness, as often as is written here.
 """
 
@@ -80,12 +80,12 @@ class Paint(NamedTuple):
 
 
 def _flat(label: Label, a: float, b: float) -> Paint:
-    """One colour at every lightness."""
+    """One color at every lightness."""
     return Paint(label, ((0, a, b), (100, a, b)), 1)
 
 
 def _leaves(a: float, b: float) -> Paint:
-    """A colour at L* 50 that fades towards black and white."""
+    """A color at L* 50 that fades towards black and white."""
     return Paint(Label.LEAVES, ((5, a / 4, b / 4), (50, a, b), (75, 0.9 * a, 1.1 * b), (95, 0.2 * a, 0.5 * b)), 1)
 
 

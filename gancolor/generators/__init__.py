@@ -1,4 +1,4 @@
-"""Networks that predict colour from lightness."""
+"""Networks that predict color from lightness."""
 
 from gancolor.generators.unet import UNet
 

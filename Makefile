@@ -1,0 +1,33 @@
+# Every target sets up what it needs, in .venv; on a fresh machine only python3 and make must be there.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help train test check fix
+help:
+	@echo "make train   train the quick-start on built-in scenes (two minutes on a CPU)"
+	@echo "make test    run the tests, with coverage"
+	@echo "make check   formatting, lint, types, import contracts"
+	@echo "make fix     format, and mend what the linter can"
+
+train: .venv/ready
+	$(BIN)/python train.py --config configs/quickstart.yaml
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+fix: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit("gancolor needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: make PYTHON=…" % v[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	@touch $@
