@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from gancolor.data import Folder, ListFile
 from gancolor.data.images import ValImages
 from gancolor.data.loader import ValLoader
 from gancolor.errors import InputError
-from gancolor.features import DamagedWeights, MissingWeights, inception, lpips_alex
+from gancolor.features import MissingWeights, inception, lpips_alex
 from gancolor.interfaces import Source
 from gancolor.metrics import FID, LPIPS, PSNR, SSIM, Colorfulness, Frozen
 from gancolor.scores import MetricFactory, Scores, table
@@ -38,12 +39,12 @@ class Images:
     Attributes:
         source: where they come from.
         names: which of it.
-        said: in words, for the report.
+        description: in words, for the report.
     """
 
     source: Source
     names: list[str]
-    said: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -54,24 +55,30 @@ class Report:
         values: candidate → metric → value.
         images: how many photographs every value is over.
         missing: metric → why it was not measured.
-        said: which photographs, in words.
+        description: which photographs, in words.
+        unreadable: how many others could not be used.
         picture: the first of them, a row a candidate.
     """
 
     values: dict[str, dict[str, float]]
     images: int
     missing: dict[str, str]
-    said: str
+    description: str
+    unreadable: int
     picture: UInt8[np.ndarray, "h w 3"]
 
     def show(self) -> None:
         """Print the table, and what must be known to read it."""
         console = Console()
-        console.print(table(f"{self.images} images: {self.said}", self.values))
+        console.print(table(f"{self.images} images: {self.description}", self.values))
         if "fid" not in self.missing:
             console.print("FID is paired: the same images, real and colorized.", highlight=False)
             if self.images < FULL_RANK:
                 console.print(f"FID over fewer than {FULL_RANK} images cannot be compared with published ones.")
+        if self.unreadable:
+            console.print(
+                f"{self.unreadable} more images could not be used and are left out; the log above names them."
+            )
         for name, reason in self.missing.items():
             console.print(f"{name} was not measured. {reason}", highlight=False, soft_wrap=True)
 
@@ -79,7 +86,8 @@ class Report:
         """Leave ``table.json`` (candidate → metric → value and n) and ``samples.png`` in a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         content = {
-            candidate: {name: {"value": value, "n": self.images} for name, value in row.items()}
+            # JSON knows no NaN, which is FID's answer to a single image.
+            candidate: {n: {"value": v if isfinite(v) else None, "n": self.images} for n, v in row.items()}
             | {name: {"value": None, "n": 0, "reason": reason} for name, reason in self.missing.items()}
             for candidate, row in self.values.items()
         }
@@ -95,7 +103,7 @@ def images_at(path: Path) -> Images:
     """
     try:
         if path.is_file():
-            source: Source = ListFile(str(path), str(path), str(path.parent))
+            source: Source = ListFile(str(path), str(path))
             return Images(source, source.names("val"), f"the images listed in {path}")
         root = path / "val" if (path / "val").is_dir() and (path / "train").is_dir() else path
         source = Folder(str(root), holdout=0.0)
@@ -139,8 +147,6 @@ def metrics(weights: Path | None) -> tuple[dict[str, MetricFactory], dict[str, s
             found[name] = partial(metric, Frozen(pretrained(weights)))
         except MissingWeights as error:
             missing[name] = str(error)
-        except DamagedWeights as error:
-            raise InputError(str(error)) from error
     found["colorfulness"] = Colorfulness
     found["colorfulness_abs"] = partial(Colorfulness, absolute=True)
     return found, missing
@@ -206,25 +212,20 @@ def evaluate(
     if size % generator.stride:
         raise InputError(f"--size is {size}: this network needs a multiple of {generator.stride}")
     names = photographs.names[: settings.images]
-    if len(names) < 2 and "fid" in found:
-        found = {name: make for name, make in found.items() if name != "fid"}
-        missing = {**missing, "fid": "It needs at least 2 images."}
     loader = ValLoader(ValImages(photographs.source, names, size), settings.batch_size, settings.workers)
-    scores = Scores(["gray", "ours"], found)
-    color_scores = Scores(["real"], {name: make for name, make in found.items() if name.startswith("colorfulness")})
+    of_itself = {name: make for name, make in found.items() if name.startswith("colorfulness")}
+    scores = Scores({"gray": found, "ours": found, "real": of_itself})
     rows: dict[str, Tensor] = {}
     for batch in tqdm(loader, desc="evaluating", unit="batch"):
         real = batch.rgb.to(device)
         light = rgb_to_lab(real).light
-        fakes = {"gray": gray(real), "ours": lab_to_rgb(Lab(light, generator(light).ab))}
+        fakes = {"gray": gray(real), "ours": lab_to_rgb(Lab(light, generator(light).ab)), "real": real}
         scores.update(real, fakes)
-        color_scores.update(real, {"real": real})
-        rows = rows or {name: rgb[:PANEL].cpu() for name, rgb in (fakes | {"real": real}).items()}
+        rows = rows or {name: rgb[:PANEL].cpu() for name, rgb in fakes.items()}
     if not scores.images:
-        raise InputError(f"none of {photographs.said} can be read")
-    return Report(
-        scores.compute() | color_scores.compute(), scores.images, dict(missing), photographs.said, panel(rows)
-    )
+        raise InputError(f"none of {photographs.description} can be read")
+    values, picture = scores.compute(), panel(rows)
+    return Report(values, scores.images, dict(missing), photographs.description, len(loader.unreadable), picture)
 
 
 def _device(name: str) -> torch.device:

@@ -18,7 +18,7 @@ from gancolor.colorizer import Colorizer
 from gancolor.interfaces import Batch
 from gancolor.loggers import log_picture
 from gancolor.metrics import PSNR, SSIM, Colorfulness
-from gancolor.scores import Scores
+from gancolor.scores import MetricFactory, Scores
 
 TILE = 128  # pixels: smaller pictures are shown enlarged by a whole factor
 MARGIN = 56  # pixels, for the rows' names
@@ -36,7 +36,13 @@ class Evaluate(pl.Callback):
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start from nothing."""
-        self._scores = Scores(["gray", "ours", "real"], {"psnr": PSNR, "ssim": SSIM, "colorfulness": Colorfulness})
+        device = pl_module.device  # NCCL sums over processes only what is on the GPU
+        metrics: dict[str, MetricFactory] = {
+            "psnr": lambda: PSNR().to(device),
+            "ssim": lambda: SSIM().to(device),
+            "colorfulness": lambda: Colorfulness().to(device),
+        }
+        self._scores = Scores({"gray": metrics, "ours": metrics, "real": {"colorfulness": metrics["colorfulness"]}})
 
     def on_validation_batch_end(
         self,
@@ -56,7 +62,6 @@ class Evaluate(pl.Callback):
         if trainer.sanity_checking:
             return
         self.values = self._scores.compute()
-        del self.values["real"]["psnr"], self.values["real"]["ssim"]  # of a picture with itself
         for candidate, row in self.values.items():
             prefix = "val" if candidate == "ours" else f"val/{candidate}"
             pl_module.log_dict({f"{prefix}/{name}": value for name, value in row.items()})
@@ -73,8 +78,12 @@ class ImagePanel(pl.Callback):
 
     def __init__(self, folder: Path, images: int = 8):
         self.folder, self.images = folder, images
+        self._rows: dict[str, list[Tensor]] = {}
 
-    @rank_zero_only
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start an empty panel."""
+        self._rows = {"gray": [], "ours": [], "real": []}
+
     def on_validation_batch_end(
         self,
         trainer: pl.Trainer,
@@ -84,12 +93,18 @@ class ImagePanel(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the panel from the first batch."""
+        """Take in images until there are enough; of several processes, the first one's."""
+        wanted = self.images - sum(len(rgb) for rgb in self._rows["real"])
+        if wanted > 0:
+            rows = {"gray": gray(batch.rgb), "ours": outputs, "real": batch.rgb}
+            for name, rgb in rows.items():
+                self._rows[name].append(rgb[:wanted].cpu())
+
+    @rank_zero_only
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the panel."""
         assert isinstance(pl_module, Colorizer)
-        if batch_idx > 0:
-            return
-        real = batch.rgb[: self.images]
-        picture = panel({"gray": gray(real), "ours": outputs[: self.images], "real": real})
+        picture = panel({name: torch.cat(parts) for name, parts in self._rows.items()})
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(self.folder / f"{pl_module.images_seen:09d}.png")
         for logger in trainer.loggers:

@@ -20,22 +20,33 @@ from gancolor.interfaces import Discriminator, Generator
 
 KEY = "gancolor"  # where a Lightning checkpoint keeps the description
 
+_PLAIN = bool | int | float | str | list | tuple | dict | None  # what a checkpoint is allowed to hold
+
 Part = TypeVar("Part")
 Description = dict[str, Any]
 
 
 def describe(part: object) -> Description:
-    """A part as plain data: ``{"class_path": …, "init_args": {…}}``."""
+    """A part as plain data: ``{"class_path": …, "init_args": {…}}``.
+
+    Raises:
+        InputError: the part does not keep an argument, or one that a checkpoint cannot hold.
+    """
     cls = type(part)
-    arguments = {name: getattr(part, name) for name in inspect.signature(cls).parameters}
-    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}
+    path = f"{cls.__module__}.{cls.__qualname__}"
+    arguments: dict[str, Any] = {}
+    for name in inspect.signature(cls).parameters:
+        if not isinstance(getattr(part, name, ...), _PLAIN):
+            raise InputError(f"{path} must keep its argument {name!r} as an attribute of that name and of a plain type")
+        arguments[name] = getattr(part, name)
+    return {"class_path": path, "init_args": arguments}
 
 
 def build(interface: type[Part], description: Mapping[str, Any]) -> Part:
     """The part that :func:`describe` described, freshly constructed.
 
     Raises:
-        InputError: no such class is installed, or it is not of this interface.
+        InputError: no such class is installed, it is not of this interface, or its arguments are others here.
     """
     path = str(description["class_path"])
     module, _, name = path.rpartition(".")
@@ -45,7 +56,10 @@ def build(interface: type[Part], description: Mapping[str, Any]) -> Part:
         raise InputError(f"{path}: no such class is installed here ({error})") from error
     if not (isinstance(cls, type) and issubclass(cls, interface)):
         raise InputError(f"{path} is not a {interface.__name__}")
-    return cls(**description["init_args"])
+    try:
+        return cls(**description.get("init_args", {}))
+    except TypeError as error:
+        raise InputError(f"{path} is not built as it was when this was written: {error}") from error
 
 
 @dataclass(frozen=True)

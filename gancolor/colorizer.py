@@ -58,7 +58,13 @@ class Colorizer(pl.LightningModule):
         seed: int = 0,
     ):
         super().__init__()
+        if images < 1 or accumulate < 1 or not 0 <= decay_from <= 1 or (clip_norm is not None and clip_norm <= 0):
+            raise InputError(
+                "colorizer.images and colorizer.accumulate must be at least 1, colorizer.decay_from between 0 and 1, "
+                f"colorizer.clip_norm above 0 or none; they are {images}, {accumulate}, {decay_from} and {clip_norm}"
+            )
         self.automatic_optimization = False
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation images than processes
         self.generator, self.discriminator = generator, discriminator
         self.adversarial, self.losses = adversarial, nn.ModuleDict(losses)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
@@ -167,18 +173,16 @@ class Colorizer(pl.LightningModule):
             self.generator_optimizer(self.generator.parameters()),
             self.discriminator_optimizer(self.discriminator.parameters()),
         ]
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["base_lr"] = group["lr"]
+        self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
         return optimizers
 
     def _set_learning_rates(self) -> None:
         """Flat, then linear to zero: a function of the images seen, so there is no schedule to save or to resume."""
         left = 1 - self.images_seen / self.images
         factor = min(1.0, left / (1 - self.decay_from)) if self.decay_from < 1 else 1.0
-        for optimizer in self.optimizers():  # type: ignore[union-attr]
-            for group in optimizer.param_groups:
-                group["lr"] = group["base_lr"] * factor
+        for optimizer, rates in zip(self.optimizers(), self._rates, strict=True):  # type: ignore[arg-type]
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
 
     # The losses that look at the training data, and the log.
 
@@ -189,7 +193,11 @@ class Colorizer(pl.LightningModule):
                 loss.measure(rgb_to_lab(rgb).ab for rgb in colors())
 
     def on_fit_start(self) -> None:
-        """Refuse to train with a loss that has not seen the data's colors."""
+        """Refuse a training that is over, one whose checkpoints could not be read, and losses without a prior."""
+        if self.images_seen >= self.images:
+            raise InputError(f"this run has seen its {self.images} images: raise colorizer.images to train it longer")
+        for network in self.generator, self.discriminator:
+            describe(network)
         for name, loss in self.losses.items():
             if isinstance(loss, Measured) and not loss.measured:
                 raise RuntimeError(f"losses.{name} has not seen the data's colors: call Colorizer.measure() first")
@@ -218,12 +226,23 @@ class Colorizer(pl.LightningModule):
         checkpoint[KEY] = {
             "generator": describe(self.generator),
             "discriminator": describe(self.discriminator),
+            "losses": list(self.losses),
             "size": self.size,
             "images": self.images_seen,
         }
 
+    def refuse_another_run(self, about: dict[str, Any]) -> None:
+        """Make sure that a checkpoint's description is of these networks and losses.
+
+        Raises:
+            InputError: it is not; names what differs.
+        """
+        refuse_other_networks(about, self.generator, self.discriminator)
+        if about["losses"] != list(self.losses):
+            raise InputError(f"the checkpoint was trained with the losses {about['losses']}, not {list(self.losses)}")
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse other networks' weights; take up where the training stood."""
         about = checkpoint[KEY]
-        refuse_other_networks(about, self.generator, self.discriminator)
+        self.refuse_another_run(about)
         self.images_seen, self.size = about["images"], about["size"]

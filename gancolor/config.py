@@ -125,7 +125,7 @@ def _choose_run_dir(asked: Namespace, resume: Path | None) -> Path:
         run_dir = Path(asked.run_dir)
         if resume is None and _rank() == 0 and (run_dir / LAST).exists():
             raise InputError(f"--run_dir {run_dir} holds a run already: add --resume last, or choose another folder")
-    elif resume is not None:
+    elif resume is not None and (_folder_of(resume) / CONFIG).is_file():
         run_dir = _folder_of(resume)
     elif RUN_DIR_VARIABLE in os.environ and _rank() > 0:
         run_dir = Path(os.environ[RUN_DIR_VARIABLE])

@@ -96,7 +96,7 @@ class Discriminator(nn.Module, ABC):
 
 
 class Objective(ABC):
-    """The game that generator and discriminator play, as two losses to minimise.
+    """The game that generator and discriminator play, as two losses to minimize.
 
     Attributes:
         weight: factor of the generator's adversarial term.

@@ -3,13 +3,15 @@
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 import wandb
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from wandb.errors import AuthenticationError, CommError, UsageError
+
+WandbMode = Literal["online", "offline", "shared", "disabled"]
 
 
 class Log(ABC):
@@ -51,8 +53,10 @@ class WandB(Log):
 
     def open(self, run_dir: Path) -> WandbLogger:
         """Start a W&B run; without a key, or if the server does not answer, say so and go on offline."""
-        if self.offline or os.environ.get("WANDB_MODE") == "offline":
+        if self.offline:
             return self._start(run_dir, "offline")
+        if os.environ.get("WANDB_MODE") in get_args(WandbMode):
+            return self._start(run_dir, cast(WandbMode, os.environ["WANDB_MODE"]))
         try:
             _require_key()
             return self._start(run_dir, "online")
@@ -61,7 +65,7 @@ class WandB(Log):
             rank_zero_warn(f"W&B cannot be used ({reason}); logging offline, `wandb sync {run_dir}/wandb/*` later")
             return self._start(run_dir, "offline")
 
-    def _start(self, run_dir: Path, mode: Literal["online", "offline"]) -> WandbLogger:
+    def _start(self, run_dir: Path, mode: WandbMode) -> WandbLogger:
         # The mode goes by the settings: Lightning's own switch is a variable that W&B has read before a fallback.
         settings = wandb.Settings(mode=mode, init_timeout=self.timeout, finish_timeout=60, silent=True)
         logger = WandbLogger(name=self.name or run_dir.name, save_dir=run_dir, project=self.project, settings=settings)
@@ -69,6 +73,7 @@ class WandB(Log):
         return logger
 
 
+@rank_zero_only
 def _require_key() -> None:
     """Refuse to go on without a key: W&B itself would ask for one at the terminal and wait."""
     wandb.setup(wandb.Settings(silent=True))  # or login would ask the server for the account's name

@@ -19,6 +19,8 @@ The work is done on the device of the images, the sums stay where ``metric.to(de
 torchmetrics metric (NCCL wants them on the GPU; FID's float64 cannot live on Apple's). A metric's state dict is empty.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, UInt8
 from kornia.metrics import ssim as ssim_map
@@ -47,7 +49,8 @@ class Frozen:
     def __call__(self, *images: UInt8[Tensor, "B 3 H W"] | Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B ..."]:
         """The network's output."""
         device = images[0].device
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # the same number on every GPU
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), exact:
             return self.network.to(device)(*images)
 
     def once(self, images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B ..."]:
@@ -94,75 +97,26 @@ def colorfulness(rgb: UInt8[Tensor, "B 3 H W"], absolute: bool = False) -> Float
     return variance.sum(dim=1).sqrt() + 0.3 * mean.norm(dim=1)
 
 
-def _start_mean(metric: Metric) -> None:
-    """Give a metric the sum and the number of its images' values."""
-    metric.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-    metric.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
-
-
-class PSNR(Metric, ImageMetric):
-    """Peak signal-to-noise ratio in dB, the mean over images of :func:`psnr`."""
-
-    higher_is_better = True
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        _start_mean(self)
-
-    def update(self, fake: UInt8[Tensor, "B 3 H W"], real: UInt8[Tensor, "B 3 H W"]) -> None:
-        """Take in a batch."""
-        self.total = self.total + psnr(fake, real).sum().to(self.total.device)
-        self.count = self.count + len(fake)
-
-    def compute(self) -> Float[Tensor, ""]:
-        """The mean."""
-        return self.total / self.count
-
-
-class SSIM(Metric, ImageMetric):
-    """Structural similarity, the mean over images of :func:`ssim`."""
-
-    higher_is_better = True
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        _start_mean(self)
-
-    def update(self, fake: UInt8[Tensor, "B 3 H W"], real: UInt8[Tensor, "B 3 H W"]) -> None:
-        """Take in a batch."""
-        self.total = self.total + ssim(fake, real).sum().to(self.total.device)
-        self.count = self.count + len(fake)
-
-    def compute(self) -> Float[Tensor, ""]:
-        """The mean."""
-        return self.total / self.count
-
-
-class Colorfulness(Metric, ImageMetric):
-    """How colorful the generated images are, the mean over images of :func:`colorfulness`.
+class ImageMean(Metric, ImageMetric):
+    """The mean over images of a number that each image has by itself.
 
     Args:
-        absolute: the colorization literature's variant instead of the paper's.
+        number: generated and real images to one value an image.
     """
 
     full_state_update = False
     total: Tensor
     count: Tensor
 
-    def __init__(self, absolute: bool = False) -> None:
+    def __init__(self, number: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
-        self.absolute = absolute
-        _start_mean(self)
+        self.number = number
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, fake: UInt8[Tensor, "B 3 H W"], real: UInt8[Tensor, "B 3 H W"]) -> None:
-        """Take in a batch; ``real`` is not looked at."""
-        self.total = self.total + colorfulness(fake, self.absolute).sum().to(self.total.device)
+        """Take in a batch."""
+        self.total = self.total + self.number(fake, real).sum().to(self.total.device)
         self.count = self.count + len(fake)
 
     def compute(self) -> Float[Tensor, ""]:
@@ -170,32 +124,28 @@ class Colorfulness(Metric, ImageMetric):
         return self.total / self.count
 
 
-class LPIPS(Metric, ImageMetric):
+def PSNR() -> ImageMean:
+    """Peak signal-to-noise ratio in dB, the mean over images of :func:`psnr`."""
+    return ImageMean(psnr)
+
+
+def SSIM() -> ImageMean:
+    """Structural similarity, the mean over images of :func:`ssim`."""
+    return ImageMean(ssim)
+
+
+def Colorfulness(absolute: bool = False) -> ImageMean:
+    """How colorful the generated images are, the mean over images of :func:`colorfulness`."""
+    return ImageMean(lambda fake, _: colorfulness(fake, absolute))
+
+
+def LPIPS(network: Frozen) -> ImageMean:
     """Learned perceptual distance (Zhang et al. 2018), the mean over images.
 
     Args:
         network: of the lpips package: two batches in −1…1 to one distance an image.
     """
-
-    higher_is_better = False
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self, network: Frozen) -> None:
-        super().__init__()
-        self.network = network
-        _start_mean(self)
-
-    def update(self, fake: UInt8[Tensor, "B 3 H W"], real: UInt8[Tensor, "B 3 H W"]) -> None:
-        """Take in a batch."""
-        distances = self.network(fake.float() / 127.5 - 1, real.float() / 127.5 - 1)
-        self.total = self.total + distances.sum().to(self.total.device)
-        self.count = self.count + len(fake)
-
-    def compute(self) -> Float[Tensor, ""]:
-        """The mean."""
-        return self.total / self.count
+    return ImageMean(lambda fake, real: network(fake.float() / 127.5 - 1, real.float() / 127.5 - 1).flatten())
 
 
 class FID(Metric, ImageMetric):
@@ -237,13 +187,9 @@ class FID(Metric, ImageMetric):
         self.real_sum, self.real_products = self.real_sum + y.sum(dim=0), self.real_products + y.T @ y
 
     def compute(self) -> Float[Tensor, ""]:
-        """The distance.
-
-        Raises:
-            ValueError: fewer than two images, which have no covariance.
-        """
+        """The distance; NaN for fewer than two images, which have no covariance."""
         if self.count < 2:
-            raise ValueError(f"FID needs at least 2 images, not {int(self.count)}: evaluate more.")
+            return torch.tensor(torch.nan)
         fake_mean, real_mean = self.fake_sum / self.count, self.real_sum / self.count
         fake = (self.fake_products - self.count * fake_mean.outer(fake_mean)) / (self.count - 1)
         real = (self.real_products - self.count * real_mean.outer(real_mean)) / (self.count - 1)

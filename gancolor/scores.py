@@ -12,17 +12,15 @@ MetricFactory = Callable[[], ImageMetric]
 
 
 class Scores:
-    """A metric of its own for every candidate, all fed with the same real images.
+    """Metrics of several candidates, all fed with the same real images.
 
     Args:
-        candidates: their names, in the order of the table's rows.
-        metrics: how to make each metric, by the name of its column.
+        metrics: candidate → metric → how to make it, in the order of the table.
     """
 
-    def __init__(self, candidates: list[str], metrics: Mapping[str, MetricFactory]):
-        self.candidates, self.metrics = candidates, metrics
+    def __init__(self, metrics: Mapping[str, Mapping[str, MetricFactory]]):
         self.images = 0
-        self._scores = {c: {name: make() for name, make in metrics.items()} for c in candidates}
+        self._scores = {c: {name: make() for name, make in row.items()} for c, row in metrics.items()}
 
     def update(self, real: UInt8[Tensor, "B 3 H W"], fakes: Mapping[str, UInt8[Tensor, "B 3 H W"]]) -> None:
         """Take in a batch: the photographs and what each candidate made of them."""

@@ -192,7 +192,7 @@ def test_of_a_data_set_with_train_and_val_the_latter_is_taken(checkpoint, folder
     photographs(folder / "val" / "class", ["d.png"])
     report = benchmark.run(checkpoint, folder, None, SETTINGS)
     assert report.images == 1
-    assert report.said == f"all images under {folder / 'val'}"
+    assert report.description == f"all images under {folder / 'val'}"
 
 
 def test_every_image_of_a_folder_is_taken_at_any_depth(folder):
@@ -204,7 +204,7 @@ def test_the_images_of_a_list_are_taken(checkpoint, folder, real, tmp_path):
     (folder / "chosen.txt").write_text("3.png\n# not this one\n0.png\n")
     report = benchmark.run(checkpoint, folder / "chosen.txt", None, SETTINGS)
     assert report.images == 2
-    assert report.said == f"the images listed in {folder / 'chosen.txt'}"
+    assert report.description == f"the images listed in {folder / 'chosen.txt'}"
 
 
 def test_without_data_the_run_s_validation_images_are_taken(checkpoint):

@@ -15,6 +15,7 @@ from gancolor.color import rgb_to_lab
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
+from gancolor.errors import InputError
 from gancolor.generators import UNet
 from gancolor.interfaces import Batch, Objective
 from gancolor.layers import Norm
@@ -188,6 +189,23 @@ def test_training_without_the_data_s_colors_is_refused() -> None:
     model = Colorizer(UNet(depth=5, width=4), PatchGAN(width=4), Vanilla(), {"rare": RarityL1()})
     with pytest.raises(RuntimeError, match=r"losses\.rare has not seen the data's colors"):
         fit(model, 1)
+
+
+class Forgetful(UNet):
+    def __init__(self, factor: float = 2.0):
+        super().__init__(depth=5, width=4)
+
+
+def test_part_that_does_not_keep_its_arguments_is_refused_before_training() -> None:
+    model = Colorizer(Forgetful(), PatchGAN(width=4), Vanilla(), {"l1": L1()})
+    with pytest.raises(InputError, match=r"Forgetful must keep its argument 'factor'"):
+        fit(model, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"accumulate": 0}, {"images": 0}, {"decay_from": 1.5}, {"clip_norm": -1.0}])
+def test_arguments_out_of_range(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} .*{next(iter(wrong.values()))}"):
+        colorizer(**wrong)
 
 
 def test_golden_losses() -> None:

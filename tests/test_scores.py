@@ -13,7 +13,7 @@ METRICS = {"psnr": PSNR, "ssim": SSIM, "cf": Colorfulness}
 
 
 def scores():
-    result = Scores(["one", "two"], METRICS)
+    result = Scores({"one": METRICS, "two": METRICS})
     for real, one, two in zip(REAL.split(4), ONE.split(4), TWO.split(4), strict=True):
         result.update(real, {"two": two, "one": one})
     return result

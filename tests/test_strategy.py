@@ -1,5 +1,6 @@
 """Two processes against one: `train.py` as a user starts it, over gloo."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,13 @@ def train(config: Path, run_dir: Path, *options: str) -> dict[str, torch.Tensor]
     return content["state_dict"]
 
 
+def validations(run_dir: Path) -> list[dict[str, float]]:
+    with (run_dir / "log" / "version_0" / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["val/psnr"]]
+    assert rows
+    return [{name: float(value) for name, value in row.items() if name.startswith("val/") and value} for row in rows]
+
+
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.Tensor]]:
     folder = tmp_path_factory.mktemp("one")
@@ -71,6 +79,6 @@ def test_two_processes_equal_one(one: tuple[Path, dict[str, torch.Tensor]], tmp_
     assert two.keys() == weights.keys()
     for name, weight in weights.items():
         torch.testing.assert_close(two[name], weight, rtol=0, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
-    validations = [(d / "run" / "log" / "version_0" / "metrics.csv").read_text() for d in (folder, tmp_path)]
-    assert all("val/psnr" in text for text in validations)
+    for ours, theirs in zip(validations(tmp_path / "run"), validations(folder / "run"), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-3)  # of five images, which two processes cannot share evenly
     assert len(list((tmp_path / "run" / "samples").glob("*.png"))) == 3

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from gancolor.adversarial import Vanilla
+from gancolor.callbacks import MARGIN, TILE
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
+from gancolor.errors import InputError
 from gancolor.generators import UNet
 from gancolor.interfaces import Batch
 from gancolor.losses import L1, RarityL1
@@ -84,6 +87,41 @@ def test_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     fit(tmp_path, validate_every=EPOCH)
     with pytest.raises(ValueError, match=r"other networks: generator\.width is 4 in the checkpoint, 6 here"):
         fit(tmp_path, EPOCH, resume=tmp_path / "checkpoints" / "last.ckpt", model=colorizer(width=6))
+
+
+def test_run_that_is_over_is_not_trained_backwards(tmp_path: Path) -> None:
+    """Past the end the linear decay would be negative: ascent, saved over the result."""
+    fit(tmp_path, validate_every=EPOCH)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    before = last.read_bytes()
+    with pytest.raises(InputError, match=r"has seen its 136 images: raise colorizer\.images"):
+        fit(tmp_path, EPOCH, resume=last)
+    assert last.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"some text", b"PK\x03\x04 and no more"], ids=["text", "cut off"])
+def test_resuming_from_what_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{path}: .*checkpoint"):
+        fit(tmp_path / "run", EPOCH, resume=path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_losses_are_refused(tmp_path: Path) -> None:
+    fit(tmp_path, validate_every=EPOCH)
+    model = colorizer()
+    del model.losses["rarity"]
+    with pytest.raises(InputError, match=r"trained with the losses \['l1', 'rarity'\], not \['l1'\]"):
+        fit(tmp_path, EPOCH, resume=tmp_path / "checkpoints" / "last.ckpt", model=model)
+
+
+def test_panel_has_all_its_images_whatever_the_batch_size(tmp_path: Path) -> None:
+    data = ColorData(Scenes(train=4, val=6, size=64), size=64, load_size=68, batch_size=1, workers=0)
+    model = Colorizer(UNet(depth=6, width=4, norm="group"), PatchGAN(width=4), Vanilla(), {"l1": L1()}, images=2)
+    Training(accelerator="cpu", validate_every=2, log_every=1, sample_images=5).fit(model, data, tmp_path)
+    with Image.open(tmp_path / "samples" / "000000002.png") as picture:
+        assert picture.size == (MARGIN + 5 * TILE, 3 * TILE)
 
 
 def test_checkpoint_holds_both_optimizers_and_no_feature_network(tmp_path: Path) -> None:

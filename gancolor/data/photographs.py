@@ -113,17 +113,21 @@ class ListFile(Source):
     Args:
         train: the list of training images, whose order is kept.
         val: the list of validation images, whose order is kept.
-        root: the folder that the listed paths are relative to.
+        root: the folder that the listed paths are relative to; by default that of the list of training images.
     """
 
-    def __init__(self, train: str, val: str, root: str = ".") -> None:
+    def __init__(self, train: str, val: str, root: str | None = None) -> None:
         self.train = train
         self.val = val
         self.root = root
 
+    @property
+    def _root(self) -> str:
+        return str(Path(self.train).parent) if self.root is None else self.root
+
     @cached_property
     def _names(self) -> dict[Split, list[str]]:
-        root = _folder(self.root, "data.source.root")
+        root = _folder(self._root, "data.source.root")
         return {
             "train": _listed(self.train, root, "data.source.train"),
             "val": _listed(self.val, root, "data.source.val"),
@@ -135,7 +139,7 @@ class ListFile(Source):
 
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(Path(self.root).expanduser() / name, min_side)
+        return decode(Path(self._root).expanduser() / name, min_side)
 
 
 @cache  # asking makes Pillow import all its formats
