@@ -86,11 +86,9 @@ def _explain(message: str, command_line: ArgumentParser) -> str:
 def _one_line(message: str) -> str:
     """Without line breaks and Python's way of writing types; of an optional value, without why it is not None."""
     line = re.sub(r"a <class '([\w.]+)'>|a typing\.(?=Literal)", r"\1", " ".join(message.split()))
-    line = re.sub(
-        r"\.? (?:Got|Given) value: (?:Namespace|NestedArg)\(.*|Type \S*Callable\[.*? callable class: ", "", line
-    )
     line = line.replace("Expected a dot import path string:", "Expected a class with its module, module.Class, not")
-    return re.sub(r"Does not validate .*? Errors: - (.*?) - Expected NoneType .*(Given value:)", r"\1. \2", line)
+    line = re.sub(r"Does not validate .*? Errors: - (.*?) - Expected NoneType .*(Given value:)", r"\1. \2", line)
+    return re.sub(r"\.? (?:Got|Given) value: (?:Namespace|NestedArg)\(.*|Type \S*Callable\[.*? callable class: ", "", line)
 
 
 def _valid_names(message: str, command_line: ArgumentParser) -> list[str]:
