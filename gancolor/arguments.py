@@ -88,7 +88,9 @@ def _one_line(message: str) -> str:
     line = re.sub(r"a <class '([\w.]+)'>|a typing\.(?=Literal)", r"\1", " ".join(message.split()))
     line = line.replace("Expected a dot import path string:", "Expected a class with its module, module.Class, not")
     line = re.sub(r"Does not validate .*? Errors: - (.*?) - Expected NoneType .*(Given value:)", r"\1. \2", line)
-    return re.sub(r"\.? (?:Got|Given) value: (?:Namespace|NestedArg)\(.*|Type \S*Callable\[.*? callable class: ", "", line)
+    return re.sub(
+        r"\.? (?:Got|Given) value: (?:Namespace|NestedArg)\(.*|Type \S*Callable\[.*? callable class: ", "", line
+    )
 
 
 def _valid_names(message: str, command_line: ArgumentParser) -> list[str]:
