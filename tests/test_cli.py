@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 from torch import nn
 
 from gancolor import inference
 from gancolor.apps.cli import main
 from gancolor.checkpoint import KEY, describe
+from gancolor.color import rgb_to_lab
 from gancolor.data.decoding import decode
 from gancolor.generators import UNet
 
@@ -39,7 +40,7 @@ def photographs(tmp_path: Path) -> Path:
     """Three gray photographs, at two depths."""
     folder = tmp_path / "photographs"
     (folder / "deep").mkdir(parents=True)
-    for name in ("a.jpg", "b.tif", "deep/a.jpg"):
+    for name in ("a.png", "b.tif", "deep/a.png"):
         gray(folder / name)
     return folder
 
@@ -76,7 +77,7 @@ def test_folder_keeps_its_structure(
     before = {name: (photographs / name).read_bytes() for name in files(photographs)}
     output = tmp_path / "results" / "new"
     main(["colorize", str(photographs), "--checkpoint", str(checkpoint), "--output", str(output)])
-    assert files(output) == ["a.jpg", "b.png", "deep/a.jpg"]
+    assert files(output) == ["a.png", "b.png", "deep/a.png"]
     assert all(is_orange(output / name) for name in files(output))
     assert before == {name: (photographs / name).read_bytes() for name in files(photographs)}
     printed = capsys.readouterr()
@@ -88,7 +89,7 @@ def test_default_output_is_not_colorized_again(photographs: Path, checkpoint: Pa
     monkeypatch.chdir(photographs)
     for _ in range(2):
         main(["colorize", ".", "--checkpoint", str(checkpoint), "--overwrite"])
-        assert files(photographs / "colorized") == ["a.jpg", "b.png", "deep/a.jpg"]
+        assert files(photographs / "colorized") == ["a.png", "b.png", "deep/a.png"]
 
 
 def test_single_photograph_shows_no_progress_bar(
@@ -102,26 +103,28 @@ def test_single_photograph_shows_no_progress_bar(
 def test_of_several_inputs_each_folder_has_its_own(photographs: Path, checkpoint: Path, tmp_path: Path):
     other = tmp_path / "other"
     shutil.copytree(photographs, other)
-    inputs = [str(photographs), str(other), str(other / "deep/a.jpg"), str(gray(tmp_path / "single.webp"))]
+    inputs = [str(photographs), str(other), str(other / "deep/a.png"), str(gray(tmp_path / "single.webp"))]
     main(["colorize", *inputs, "--checkpoint", str(checkpoint), "--output", str(tmp_path / "o")])
-    folders = [f"{folder}/{name}" for folder in ("other", "photographs") for name in ("a.jpg", "b.png", "deep/a.jpg")]
-    assert files(tmp_path / "o") == sorted({*folders, "a.jpg", "single.png"} - {"other/deep/a.jpg"})
+    folders = [f"{folder}/{name}" for folder in ("other", "photographs") for name in ("a.png", "b.png", "deep/a.png")]
+    assert files(tmp_path / "o") == sorted({*folders, "a.png", "single.png"} - {"other/deep/a.png"})
 
 
 def test_same_stem_in_two_formats_becomes_two_results(photographs: Path, checkpoint: Path, tmp_path: Path):
     gray(photographs / "b.webp", width=11)
-    gray(photographs / "a.png", width=12)
+    gray(photographs / "a.jpg", width=12)
     main(["colorize", str(photographs), "--checkpoint", str(checkpoint), "--output", str(tmp_path / "o")])
-    assert files(tmp_path / "o") == ["a.jpg", "a.png", "b.png", "b.webp.png", "deep/a.jpg"]
+    assert files(tmp_path / "o") == ["a.png", "a.png.png", "b.png", "b.webp.png", "deep/a.png"]
     assert decode(tmp_path / "o" / "b.webp.png").shape[2] == 11
     assert decode(tmp_path / "o" / "a.png").shape[2] == 12
 
 
-def test_jpeg_keeps_the_full_resolution_of_color(photographs: Path, checkpoint: Path, tmp_path: Path):
-    main(["colorize", str(photographs / "a.jpg"), "--checkpoint", str(checkpoint), "--output", str(tmp_path / "o")])
-    with Image.open(tmp_path / "o" / "a.jpg") as result:
-        assert result.format == "JPEG"
-        assert JpegImagePlugin.get_sampling(result) == 0  # 4:4:4
+def test_result_is_lossless(photographs: Path, checkpoint: Path, tmp_path: Path):
+    photograph = photographs / "noise.jpg"
+    noise = torch.randint(256, (40, 40, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    Image.fromarray(noise.numpy()).save(photograph)
+    main(["colorize", str(photograph), "--checkpoint", str(checkpoint), "--output", str(tmp_path / "o")])
+    lights = [rgb_to_lab(decode(path)[None]).light for path in (photograph, tmp_path / "o" / "noise.png")]
+    assert 50 * (lights[0] - lights[1]).abs().mean() < 0.2
 
 
 def test_size_reaches_the_colorizer(
@@ -134,7 +137,7 @@ def test_size_reaches_the_colorizer(
         return rgb
 
     monkeypatch.setattr(inference, "colorize", spy)
-    command = ["colorize", str(photographs / "a.jpg"), "--checkpoint", str(checkpoint), "--output", str(tmp_path / "o")]
+    command = ["colorize", str(photographs / "a.png"), "--checkpoint", str(checkpoint), "--output", str(tmp_path / "o")]
     main(command)
     main([*command, "--size", "48", "--overwrite"])
     assert sizes == [16, 48]
@@ -143,15 +146,15 @@ def test_size_reaches_the_colorizer(
 def test_unreadable_photographs_are_named_and_the_others_done(
     photographs: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    (photographs / "a.png").write_text("no picture")
+    (photographs / "c.png").write_text("no picture")
     cut = photographs / "deep" / "cut.jpg"
-    cut.write_bytes((photographs / "a.jpg").read_bytes()[:300])
+    cut.write_bytes((photographs / "a.png").read_bytes()[:60])
     with pytest.raises(SystemExit) as stopped:
         main(["colorize", str(photographs), "--checkpoint", str(checkpoint), "--output", str(tmp_path / "o")])
     assert stopped.value.code == 1
-    assert files(tmp_path / "o") == ["a.jpg", "b.png", "deep/a.jpg"]
+    assert files(tmp_path / "o") == ["a.png", "b.png", "deep/a.png"]
     printed = capsys.readouterr()
-    assert f"{photographs / 'a.png'}: " in printed.err
+    assert f"{photographs / 'c.png'}: " in printed.err
     assert f"{cut}: " in printed.err
     assert printed.out.startswith("3 colorized, 2 could not be read; ")
 
@@ -173,13 +176,13 @@ def test_results_of_an_earlier_run_are_replaced_only_if_asked(
 ):
     output = tmp_path / "o"
     output.mkdir()
-    kept = gray(output / "a.jpg").read_bytes()
+    kept = gray(output / "a.png").read_bytes()
     command = ["colorize", str(photographs), "--checkpoint", str(checkpoint), "--output", str(output)]
-    assert f"{output / 'a.jpg'} exists already" in refused(capsys, *command)
-    assert (output / "a.jpg").read_bytes() == kept
-    assert files(output) == ["a.jpg"]
+    assert f"{output / 'a.png'} exists already" in refused(capsys, *command)
+    assert (output / "a.png").read_bytes() == kept
+    assert files(output) == ["a.png"]
     main([*command, "--overwrite"])
-    assert is_orange(output / "a.jpg")
+    assert is_orange(output / "a.png")
 
 
 def test_photographs_are_never_overwritten(
@@ -188,19 +191,19 @@ def test_photographs_are_never_overwritten(
     before = {name: (photographs / name).read_bytes() for name in files(photographs)}
     overwrite = ("--checkpoint", checkpoint, "--overwrite", "--output")
     assert str(photographs) in refused(capsys, "colorize", photographs, *overwrite, photographs)
-    assert str(photographs / "a.jpg") in refused(capsys, "colorize", photographs / "a.jpg", *overwrite, photographs)
+    assert str(photographs / "a.png") in refused(capsys, "colorize", photographs / "a.png", *overwrite, photographs)
     deep = photographs / "deep"
-    message = refused(capsys, "colorize", deep, photographs / "a.jpg", *overwrite, photographs)
+    message = refused(capsys, "colorize", deep, photographs / "a.png", *overwrite, photographs)
     assert "would overwrite a photograph" in message
     monkeypatch.chdir(deep)
-    assert "would overwrite" in refused(capsys, "colorize", photographs / "a.jpg", *overwrite, "..")
+    assert "would overwrite" in refused(capsys, "colorize", photographs / "a.png", *overwrite, "..")
     assert before == {name: (photographs / name).read_bytes() for name in files(photographs)}
 
 
 def test_two_photographs_with_one_place_to_go_are_refused(
     photographs: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    both = photographs / "a.jpg", photographs / "deep/a.jpg"
+    both = photographs / "a.png", photographs / "deep/a.png"
     message = refused(capsys, "colorize", *both, "--checkpoint", checkpoint, "--output", tmp_path / "o")
     assert all(str(path) in message for path in both)
     assert not (tmp_path / "o").exists()
@@ -238,20 +241,20 @@ def test_something_else_than_a_checkpoint_is_refused(
 
 
 def test_output_that_is_a_file_is_named(photographs: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]):
-    taken = photographs / "a.jpg"
+    taken = photographs / "a.png"
     message = refused(capsys, "colorize", photographs / "b.tif", "--checkpoint", checkpoint, "--output", taken)
     assert str(taken) in message
 
 
 def test_impossible_size_is_refused(photographs: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]):
-    command = ("colorize", photographs / "a.jpg", "--checkpoint", checkpoint, "--size")
+    command = ("colorize", photographs / "a.png", "--checkpoint", checkpoint, "--size")
     assert "size is 0" in refused(capsys, *command, "0")
     assert "large" in refused(capsys, *command, "large")
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("--chekpoint", "checkpoint"), ("--outptu", "output"), ("--siz", "size")])
 def test_typing_mistake_is_answered_with_the_nearest_option(typed: str, meant: str, capsys: pytest.CaptureFixture[str]):
-    message = refused(capsys, "colorize", "a.jpg", typed, "x")
+    message = refused(capsys, "colorize", "a.png", typed, "x")
     assert typed in message
     assert "did you mean" in message
     assert meant in message.partition("did you mean")[2]
@@ -259,7 +262,7 @@ def test_typing_mistake_is_answered_with_the_nearest_option(typed: str, meant: s
 
 @pytest.mark.parametrize(
     ("argv", "named"),
-    [([], "colorize"), (["colorise"], "colorise"), (["colorize"], "inputs"), (["colorize", "a.jpg"], "checkpoint")],
+    [([], "colorize"), (["colorise"], "colorise"), (["colorize"], "inputs"), (["colorize", "a.png"], "checkpoint")],
 )
 def test_incomplete_commands_are_refused(argv: list[str], named: str, capsys: pytest.CaptureFixture[str]):
     assert named in refused(capsys, *argv)

@@ -14,8 +14,6 @@ from gancolor.errors import InputError
 
 # Whatever needs torch is imported inside the functions, so that --help and a mistake are answered at once.
 
-_JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
-
 
 def main(argv: list[str] | None = None) -> None:
     """Run a command; exits with 1 if a photograph could not be read, with 2 if the command itself cannot be run."""
@@ -49,7 +47,8 @@ def _colorize_parser() -> ArgumentParser:
     result = arguments.parser(
         "gancolor colorize",
         "Color photographs of any size. Each keeps its own lightness; color that it already has is ignored. Results "
-        "have the photographs' names; a JPEG becomes a JPEG, anything else a PNG. No photograph is ever overwritten.",
+        "have the photographs' names and are PNG, because JPEG would change the lightness. No photograph is ever "
+        "overwritten.",
     )
     option = result.add_argument
     option("inputs", nargs="+", type=str, metavar="INPUT", help="a photograph, or a folder of them at any depth")
@@ -92,8 +91,7 @@ def _carry_out(plan: dict[Path, Path], checkpoint: Path, size: int | None) -> in
             continue
         colored = colorize(trained.generator, rgb, trained.size if size is None else size)
         result.parent.mkdir(parents=True, exist_ok=True)
-        # Pillow ignores these two where it writes PNG. Without subsampling=0, JPEG halves the resolution of color.
-        Image.fromarray(colored.permute(1, 2, 0).numpy()).save(result, quality=95, subsampling=0)
+        Image.fromarray(colored.permute(1, 2, 0).numpy()).save(result)
     return unreadable
 
 
@@ -105,16 +103,15 @@ def _plan(inputs: list[Path], output: Path) -> dict[Path, Path]:
     """
     plan: dict[Path, Path] = {}
     for photograph, name in dict(_photographs(inputs, output)).items():
-        whole = name.with_name(f"{name.name}.png")  # for a.tif beside a.png
-        names = [name] if name.suffix.lower() in _JPEG else [name.with_suffix(".png"), whole]
-        free = [output / name for name in names if output / name not in plan]
-        if not free:
-            taken = output / names[0]
+        place = output / name.with_suffix(".png")
+        if place in plan and plan[place].suffix != photograph.suffix:  # a.tif beside a.jpg
+            place = output / name.with_name(f"{name.name}.png")
+        if place in plan:
             raise InputError(
-                f"{plan[taken]} and {photograph} would both become {taken}: colorize them one after the other, each "
+                f"{plan[place]} and {photograph} would both become {place}: colorize them one after the other, each "
                 "with its own --output"
             )
-        plan[free[0]] = photograph
+        plan[place] = photograph
     return plan
 
 
