@@ -86,3 +86,11 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _offline(*_: object, **__: object) -> None:
     raise OSError("no network in this test")
+
+
+def test_files_that_the_readme_names_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    named = re.findall(r"\]\(([\w./-]+)\)|`((?:gancolor|configs|docs)/[\w./-]*|[A-Z]+\.md)`", text)
+    assert len(named) >= 8
+    for path in (link or code for link, code in named):
+        assert (ROOT / path).exists(), path
