@@ -86,7 +86,7 @@ class Training:
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # Lightning 2.6's own use of torch
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when resuming
             trainer.fit(colorizer, train, val, ckpt_path=resume, weights_only=True)
-        report(run_dir, evaluate, {**train.unreadable, **val.unreadable})
+        report(run_dir, evaluate, data.unreadable)
 
     def trainer(self, batch_size: int, run_dir: Path, evaluate: Evaluate) -> pl.Trainer:
         """Lightning's trainer, with what is wrong for a GAN already decided."""

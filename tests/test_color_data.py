@@ -141,3 +141,13 @@ def test_tiny_images_are_reported_by_name() -> None:
 def test_yaml_names() -> None:
     for name in ("ColorData", "Folder", "ImageFolder", "TinyImageNet", "ListFile", "Scenes"):
         assert inspect.isclass(getattr(gancolor.data, name))
+
+
+def test_unreadable_image_is_named_once_whoever_meets_it(caplog: pytest.LogCaptureFixture) -> None:
+    data = ColorData(Noise(train=12, damaged=2), size=16, batch_size=4, workers=0)
+    list(data.sample(12))
+    for _ in range(2):
+        list(data.train_loader())
+    list(data.val_loader())
+    assert sorted(data.unreadable) == ["train0", "train1", "val0", "val1"]
+    assert sorted(record.getMessage().split()[0] for record in caplog.records) == sorted(data.unreadable)

@@ -19,6 +19,9 @@ _SPLITS = {"train": "training", "val": "validation"}
 class ColorData:
     """Photographs for training and validation. Constructing it touches no disk.
 
+    Attributes:
+        unreadable: the images met so far that cannot be used, with the reason; each is named in the log once.
+
     Args:
         source: where the photographs come from.
         size: side of the square pictures, in pixels.
@@ -57,6 +60,7 @@ class ColorData:
         self.jitter = jitter
         self.val_images = val_images
         self.seed = seed
+        self.unreadable: dict[str, str] = {}
         self._check()
 
     def train_loader(self) -> TrainLoader:
@@ -74,7 +78,9 @@ class ColorData:
         self._centered(names)
         load_size = round(self.size * _PIX2PIX) if self.load_size is None else self.load_size
         augment = Augment(self.size, load_size, self.flip, self.rotation, self.jitter)
-        return TrainLoader(TrainImages(self.source, names, augment, self.seed), self.batch_size, self.workers)
+        return TrainLoader(
+            TrainImages(self.source, names, augment, self.seed), self.batch_size, self.workers, self.unreadable
+        )
 
     def val_loader(self) -> ValLoader:
         """Center crops of the validation images, each exactly once.
@@ -84,7 +90,7 @@ class ColorData:
             InputError: there are no validation images, or none that can be used.
         """
         names = self._names("val")[: self.val_images]
-        return ValLoader(self._centered(names), self.batch_size, self.workers)
+        return ValLoader(self._centered(names), self.batch_size, self.workers, self.unreadable)
 
     def sample(self, images: int) -> Iterator[UInt8[Tensor, "B 3 H W"]]:
         """Batches of center crops of that many training images, or of all, chosen by the seed.
@@ -97,7 +103,7 @@ class ColorData:
         """
         centered = self._centered(self._names("train"))
         chosen = torch.randperm(len(centered), generator=seeded(self.seed))[:images]
-        reader = Reader(centered, self.workers)
+        reader = Reader(centered, self.workers, self.unreadable)
         for batch in reader.read(part.tolist() for part in chosen.split(self.batch_size)):
             yield batch.rgb
 

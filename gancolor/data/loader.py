@@ -39,10 +39,11 @@ class Reader:
     Args:
         images: what to read.
         workers: number of processes, each with one thread; 0 reads in the calling one.
+        unreadable: what other readers of the same source have met, and reported, already; added to.
     """
 
-    def __init__(self, images: TrainImages | ValImages, workers: int) -> None:
-        self.unreadable: dict[str, str] = {}
+    def __init__(self, images: TrainImages | ValImages, workers: int, unreadable: dict[str, str] | None = None) -> None:
+        self.unreadable = {} if unreadable is None else unreadable
         self._plan = _Plan()
         self._loader = DataLoader(
             images,
@@ -87,13 +88,16 @@ class TrainLoader:
         images: the training images.
         batch_size: images in a batch, over all processes.
         workers: processes that read.
+        unreadable: what other loaders of the same source have met, and reported, already; added to.
     """
 
-    def __init__(self, images: TrainImages, batch_size: int, workers: int) -> None:
+    def __init__(
+        self, images: TrainImages, batch_size: int, workers: int, unreadable: dict[str, str] | None = None
+    ) -> None:
         self.images = images
         self.batch_size = batch_size
         self.workers = workers
-        self._reader = Reader(images, workers)
+        self._reader = Reader(images, workers, unreadable)
         self.unreadable = self._reader.unreadable
         self._epoch = 0
         self._batches = 0  # delivered in this epoch; what workers fetch in advance does not count
@@ -173,13 +177,16 @@ class ValLoader:
         images: the validation images.
         batch_size: images in a batch, over all processes.
         workers: processes that read.
+        unreadable: what other loaders of the same source have met, and reported, already; added to.
     """
 
-    def __init__(self, images: ValImages, batch_size: int, workers: int) -> None:
+    def __init__(
+        self, images: ValImages, batch_size: int, workers: int, unreadable: dict[str, str] | None = None
+    ) -> None:
         self.images = images
         self.batch_size = batch_size
         self.workers = workers
-        self._reader = Reader(images, workers)
+        self._reader = Reader(images, workers, unreadable)
         self.unreadable = self._reader.unreadable
 
     def __len__(self) -> int:
