@@ -19,7 +19,8 @@ from gancolor.training import CONFIG, Training
 
 RUNS = Path("runs")
 LAST = Path("checkpoints") / "last.ckpt"
-RUN_DIR_VARIABLE = "GANCOLOR_RUN_DIR"  # so that the processes a run launches agree on its folder
+# What Lightning launches agrees on the folder by this; what torchrun launches need not: only the first process writes.
+RUN_DIR_VARIABLE = "GANCOLOR_RUN_DIR"
 
 
 @dataclass(frozen=True)
