@@ -64,8 +64,9 @@ class Evaluate(pl.Callback):
         self.values = self._scores.compute()
         for candidate, row in self.values.items():
             prefix = "val" if candidate == "ours" else f"val/{candidate}"
-            pl_module.log_dict({f"{prefix}/{name}": value for name, value in row.items()})
-        pl_module.log("step", float(pl_module.images_seen))
+            # Every process has the same number; without sync_dist Lightning advises it at each of them.
+            pl_module.log_dict({f"{prefix}/{name}": value for name, value in row.items()}, sync_dist=True)
+        pl_module.log("step", float(pl_module.images_seen), sync_dist=True)
 
 
 class ImagePanel(pl.Callback):

@@ -1,8 +1,16 @@
 """Distributed data parallel for two networks that take turns."""
 
+import inspect
+from typing import Any
+
 from pytorch_lightning.strategies import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from gancolor.colorizer import Colorizer
+
+# torch renames the argument; 2.9 knows only the old name, 2.15 warns of it.
+_NAMES = inspect.signature(DistributedDataParallel).parameters
+_SYNC_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
 
 
 class PerNetworkDDP(DDPStrategy):
@@ -15,7 +23,8 @@ class PerNetworkDDP(DDPStrategy):
     def __init__(self) -> None:
         # The discriminator runs twice before its backward: buffers broadcast in between would be changed in place.
         # SyncBatchNorm takes the broadcast's place; without it the checkpoint holds rank 0's running statistics.
-        super().__init__(broadcast_buffers=False, gradient_as_bucket_view=True)
+        arguments: dict[str, Any] = {_SYNC_BUFFERS: False}
+        super().__init__(gradient_as_bucket_view=True, **arguments)
 
     def configure_ddp(self) -> None:
         """Wrap generator and discriminator, each with its own reducer."""
