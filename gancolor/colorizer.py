@@ -64,7 +64,6 @@ class Colorizer(pl.LightningModule):
                 f"colorizer.clip_norm above 0 or none; they are {images}, {accumulate}, {decay_from} and {clip_norm}"
             )
         self.automatic_optimization = False
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation images than processes
         self.generator, self.discriminator = generator, discriminator
         self.adversarial, self.losses = adversarial, nn.ModuleDict(losses)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer

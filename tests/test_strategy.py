@@ -46,12 +46,17 @@ def write_config(path: Path) -> None:
     path.write_text(yaml.safe_dump(config))
 
 
-def train(config: Path, run_dir: Path, *options: str) -> dict[str, torch.Tensor]:
+def start(config: Path, run_dir: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, ROOT / "train.py", "--config", config, "--run_dir", run_dir, *options]
     environment = {"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "HOME": str(run_dir.parent)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def train(config: Path, run_dir: Path, *options: str, images: int = 40) -> dict[str, torch.Tensor]:
+    done = start(config, run_dir, *options)
     assert done.returncode == 0, done.stderr[-3000:]
     content = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    assert content["gancolor"]["images"] == images
     return content["state_dict"]
 
 
@@ -87,7 +92,17 @@ def test_two_processes_equal_one(one: tuple[Path, dict[str, torch.Tensor]], tmp_
 def test_two_processes_go_on_where_one_stopped(one: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path) -> None:
     config, flat = one[0] / "config.yaml", ("--colorizer.decay_from", "1")
     whole = train(config, tmp_path / "whole", *flat)
-    train(config, tmp_path / "run", *flat, "--colorizer.images", "24")
+    train(config, tmp_path / "run", *flat, "--colorizer.images", "24", images=24)
     resumed = train(config, tmp_path / "run", *flat, "--training.devices", "2", "--resume", "last")
     for name, weight in whole.items():
         torch.testing.assert_close(resumed[name], weight, rtol=0, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.slow
+def test_fewer_validation_images_than_processes_are_refused(tmp_path: Path) -> None:
+    """One process would skip the validation, and the other wait for it for ever."""
+    write_config(tmp_path / "config.yaml")
+    done = start(tmp_path / "config.yaml", tmp_path / "run", "--training.devices", "2", "--data.val_images", "1")
+    assert done.returncode == 1
+    assert "there are 1 validation images for 2 processes" in done.stderr
+    assert "Traceback" not in done.stderr

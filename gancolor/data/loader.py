@@ -203,7 +203,12 @@ class ValLoader:
 
     def _keys(self) -> list[list[int]]:
         rank, share = _rank_and_share(self.batch_size)
-        mine = range(rank, len(self.images), self.batch_size // share)
+        processes = self.batch_size // share
+        if len(self.images) < processes:  # one without any would skip the validation, and the others wait for it
+            raise InputError(
+                f"there are {len(self.images)} validation images for {processes} processes: hold out one for each"
+            )
+        mine = range(rank, len(self.images), processes)
         return [list(mine[start : start + share]) for start in range(0, len(mine), share)]
 
 
