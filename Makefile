@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help train test check fix
+.PHONY: help train test check fix bench
 help:
 	@echo "make train   train the quick-start on built-in scenes (two minutes on a CPU)"
 	@echo "make test    run the tests, with coverage"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make fix     format, and mend what the linter can"
+	@echo "make bench   time our evaluation against the usual separate tools"
 
 train: .venv/ready
 	$(BIN)/python train.py --config configs/quickstart.yaml
@@ -24,6 +25,9 @@ check: .venv/ready
 fix: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/evaluation.py
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit("gancolor needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: make PYTHON=…" % v[:2])'

@@ -1,6 +1,7 @@
 """Shapes are checked at run time in every test: the hook must be installed before gancolor is first imported."""
 
 from pathlib import Path
+from shutil import which
 
 import pytest
 from jaxtyping import install_import_hook
@@ -18,6 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine has no means for."""
     lacks = {
         "shared": None if SHARED.is_dir() else "no ../shared beside the project",
+        "browser": None if which("chromium") and which("chromedriver") else "no Chromium with its ChromeDriver",
         "gpu": None if torch.cuda.is_available() else "no CUDA device",
     }
     for item in items:
