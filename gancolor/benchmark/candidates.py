@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import getsource
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -75,7 +76,8 @@ class Colorizer(Computed):
 
     def __init__(self, generator: Generator) -> None:
         self.generator = generator
-        self.identity = digest(json.dumps(describe(generator)), fingerprint(generator))
+        code = getsource(type(generator))
+        self.identity = digest(code, json.dumps(describe(generator)), fingerprint(generator))
 
     def __call__(self, real: UInt8[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
         """The predicted color under the photograph's own lightness."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from gancolor.benchmark import comparability, numbers, published
 from gancolor.benchmark.candidates import Computed, Stored, some
@@ -72,7 +73,8 @@ class Findings:
         photographs = self.reading.photographs
         names = [photographs.names[place] for place in self.measured.places]
         records = {name: self.measured.records(name) for name in self.candidates}
-        estimates = {name: self._estimates(name, records) for name in self.candidates}
+        bar = tqdm(self.candidates, desc="computing", unit="row")
+        estimates = {name: self._estimates(name, records) for name in bar}
         rows = published.rows()
         doubts = self._doubts(records[REAL], rows)
         beside, others = comparability.sort(self.protocol, doubts, rows)
@@ -173,7 +175,7 @@ class Findings:
             yield (
                 "FID and KID are paired: the same images, real and colorized."
                 if self.reference is None
-                else "FID and KID are disjoint: the real images are other ones than those colorized."
+                else "FID and KID have real images of their own, not just those that were colorized."
             )
             if images < _FULL_RANK:
                 yield f"FID over {images} images, fewer than {_FULL_RANK}, cannot be compared with published ones."

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from inspect import getsource
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from gancolor import features
+from gancolor import color, features, palette
 from gancolor.benchmark.records import digest
-from gancolor.features import MissingWeights
-from gancolor.metrics import ab_histogram, colorfulness, lab_pairs, mse, psnr, ssim, ssim_uniform
+from gancolor.features import MissingWeights, frechet, perceptual
+from gancolor.metrics import ab_histogram, colorfulness, lab, lab_pairs, mse, pixels, psnr, ssim, ssim_uniform
 
 Pictures = UInt8[Tensor, "B 3 H W"]
 Values = Mapping[str, Float[Tensor, "B ..."]]
@@ -93,7 +93,7 @@ def _distance(record: str, network: features.LPIPS) -> Measure:
     return Measure((record,), digest(_CODE, record, features.fingerprint(network)), False, compare)
 
 
-_CODE = digest("gancolor", version("gancolor"))
+_CODE = digest(*map(getsource, (color, palette, pixels, lab, frechet, perceptual)))
 _PAIRED = Measure(
     ("mse", "psnr", "ssim", "ssim_uniform", "delta_e", "auc", "auc_cells", "lightness_error"),
     digest(_CODE, "compare"),

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def show(evaluation: Evaluation, console: Console) -> None:
         console.print(Text(f"{count} more published numbers must not stand here; table.md says why, one by one."))
     for caveat in rows.caveats(evaluation):
         console.print(Text(caveat))
-    for sentence in _sentences(evaluation):
+    for sentence in _sentences(evaluation, but=("gray", "half-saturated")):  # they fill a screen, and are in table.md
         console.print(Text(sentence))
 
 
@@ -179,11 +179,12 @@ def _name(row: Row) -> str:
     return row.name if row.source is None else f"{row.name} ({row.source})"
 
 
-def _sentences(evaluation: Evaluation) -> list[str]:
-    """The differences in words."""
+def _sentences(evaluation: Evaluation, but: Container[str] = ()) -> list[str]:
+    """The differences in words, but for some candidates."""
     return [
         f"{d.candidate} − {evaluation.against}: {rows.label(d.metric)} {d.text} {d.judgement}"
         for d in rows.differences(evaluation)
+        if d.candidate not in but
     ]
 
 
