@@ -37,7 +37,7 @@ def main(given: list[str]) -> None:
         from gancolor.benchmark import command  # only now: a wrong option is answered without waiting for torch
 
         command.run(asked, PROTOCOLS)
-    except (InputError, FileNotFoundError, NotADirectoryError) as error:
+    except (InputError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
 
 

@@ -33,11 +33,12 @@ def assert_close(square: Tensor, expected: np.ndarray) -> None:
 
 @pytest.mark.parametrize("interpolation", FILTERS)
 @pytest.mark.parametrize("kind", PICTURES)
-def test_a_crop_is_the_middle_of_what_pillow_resizes(kind: str, interpolation: str) -> None:
+def test_a_crop_is_the_middle_square_as_pillow_resizes_it(kind: str, interpolation: str) -> None:
+    """Cut first, as in CT2's loader: nothing outside of the square may shine in at its edge."""
     rgb = PICTURES[kind]
-    height, width = (side * 32 // min(rgb.shape[1:]) for side in rgb.shape[1:])
-    top, left = (height - 32) // 2, (width - 32) // 2
-    expected = pillow(rgb, (width, height), interpolation)[top : top + 32, left : left + 32]
+    side = min(rgb.shape[1:])
+    top, left = (rgb.shape[1] - side) // 2, (rgb.shape[2] - side) // 2
+    expected = pillow(rgb[:, top : top + side, left : left + side], (32, 32), interpolation)
     assert_close(Cut(32, "crop", interpolation)(rgb), expected)
 
 
@@ -106,6 +107,23 @@ def test_a_checkpoint_without_its_configuration_asks_for_data(tmp_path: Path) ->
         validated_on(path)
 
 
+def test_a_list_that_has_an_image_twice_is_refused(tmp_path: Path) -> None:
+    save(tmp_path, dict.fromkeys(["0.png", "1.png"], WIDE))
+    (tmp_path / "chosen.txt").write_text("0.png\n1.png\n0.png\n")
+    with pytest.raises(InputError, match=r"^--data: .*chosen\.txt lists 1 images more than once: 0\.png$"):
+        photographs_at(tmp_path / "chosen.txt")
+
+
+def test_a_message_has_the_option_that_was_typed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--reference: "):
+        photographs_at(tmp_path / "nowhere", "--reference")
+
+
+def test_a_checkpoint_that_is_not_there_is_not_asked_for_its_configuration(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no such checkpoint"):
+        validated_on(tmp_path / "run" / "checkpoints" / "typo.ckpt")
+
+
 THREE = Images("three", count=3, names="val_{:02d}", first=4)
 
 
@@ -119,6 +137,13 @@ def test_a_protocol_takes_its_own_in_its_order() -> None:
 
 def test_a_protocol_takes_those_of_its_own_that_are_there() -> None:
     assert select(held(dict.fromkeys(["x.png", "val_06.png"], WIDE)), THREE).names == ["val_06.png"]
+
+
+def test_outputs_beside_the_photographs_are_not_taken_for_them() -> None:
+    """The name is the protocol's, but two files have it."""
+    there = held(dict.fromkeys(["photos/val_04.JPEG", "theirs/val_04.png", "photos/val_05.JPEG"], WIDE))
+    with pytest.raises(InputError, match=r"photos/val_04\.JPEG, theirs/val_04\.png have one name"):
+        select(there, THREE)
 
 
 # Where no name is the protocol's, its numbers count places, from 1; a rule may count from 0.

@@ -136,7 +136,9 @@ def test_a_checkpoint_colors_the_photograph_s_lightness(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_evaluated_at_another_size_if_it_is_told(tmp_path: Path) -> None:
-    assert trained(checkpoint(tmp_path / "last.ckpt"), 64, CPU)[1] == 64
+    candidate, size = trained(checkpoint(tmp_path / "last.ckpt"), 64, CPU)
+    assert size == 32  # of the training, for the remark
+    assert candidate(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)).shape == (1, 3, 64, 64)
 
 
 @pytest.mark.parametrize("size", [48, 33, 16])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -166,6 +167,38 @@ def test_what_was_measured_is_kept_in_the_cache(checkpoint, photographs, tmp_pat
     assert run(checkpoint, data=photographs, protocol=protocol) == first
     with pytest.raises(pytest.fail.Exception, match="measured again"):
         run(checkpoint, "--cache", tmp_path / "another", data=photographs, protocol=protocol)
+
+
+def test_an_output_that_cannot_be_written_to_is_found_before_measuring(checkpoint, photographs, tmp_path):
+    (tmp_path / "taken").touch()
+    text = complaint(checkpoint, "--data", photographs, "--protocol", rules(), "--output", tmp_path / "taken")
+    assert str(tmp_path / "taken") in text
+    assert not (tmp_path / "cache").exists()
+
+
+def test_names_that_are_no_unicode_are_written(checkpoint, photographs, tmp_path):
+    Path(photographs, "000.png").rename(os.fsdecode(os.fsencode(photographs) + b"/caf\xe9.png"))
+    run(checkpoint, data=photographs, protocol=rules())
+    assert r"caf\udce9.png" in (tmp_path / "results" / "per_image.csv").read_text()
+    assert (tmp_path / "results" / "report.html").is_file()
+
+
+def test_a_checkpoint_trained_at_another_size_is_remarked(checkpoint, photographs, capsys):
+    run(checkpoint, "--size", 64, data=photographs, protocol=rules())
+    assert "ours was trained at 32 pixels and is evaluated at 64." in " ".join(capsys.readouterr().out.split())
+
+
+def test_as_many_images_as_there_are_is_no_deviation(checkpoint, photographs, capsys):
+    run(checkpoint, "--images", 3, data=photographs, protocol=rules())
+    assert "changes the protocol" not in capsys.readouterr().out
+
+
+def test_fid_s_other_real_images_must_be_others(checkpoint, photographs):
+    protocol = rules(
+        images={"description": "two", "count": 2}, reference={"description": "other", "first": 3, "count": 2}
+    )
+    text = complaint(checkpoint, "--data", photographs, "--protocol", protocol, "--reference", photographs)
+    assert "2 of FID's real images are among the colorized ones" in text
 
 
 def test_a_cache_that_cannot_be_written_to_asks_for_another(checkpoint, photographs, tmp_path):

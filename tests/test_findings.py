@@ -307,7 +307,7 @@ def test_a_photograph_that_cannot_be_read_is_a_remark_and_a_doubt(tmp_path: Path
 def test_few_images_are_a_remark_where_there_is_fid(tmp_path: Path, metric: str) -> None:
     protocol = Protocol("toy", "scenes", Images("all"), size=SIZE, metrics=(metric,))
     notes = run(tmp_path, numbered(REAL[:3]), {"swapped": numbered(SWAPPED[:3])}, protocol).notes
-    few = "FID over 3 images, fewer than 2049, cannot be compared with published ones."
+    few = "FID over 3 images, fewer than 2049, compares only with FID over as many."
     assert (few in notes) == (metric != "psnr")
     assert any("FID and KID are paired" in note for note in notes) == (metric != "psnr")
 

@@ -25,7 +25,7 @@ OF_ITSELF = ["colorfulness", "colorfulness_abs", "ab_histogram"]
     [([], []), (["psnr"], PAIRED), (["ab_histogram"], OF_ITSELF), (["colorfulness", "auc"], PAIRED + OF_ITSELF)],
 )
 def test_only_what_is_wanted_is_measured(wanted: list[str], expected: list[str]) -> None:
-    found, missing = measures(wanted, None, CPU)
+    found, missing = measures(wanted, None, CPU, 64)
     assert [record for measure in found for record in measure.records] == expected
     assert missing == {}
 
@@ -33,7 +33,7 @@ def test_only_what_is_wanted_is_measured(wanted: list[str], expected: list[str])
 def test_numbers_are_those_of_the_metrics() -> None:
     real, fake = torch.stack(scenes(2)), torch.stack(scenes(2, seed=1))
     values = {}
-    for measure in measures(["mse", "colorfulness"], None, CPU)[0]:
+    for measure in measures(["mse", "colorfulness"], None, CPU, 64)[0]:
         found = measure.function(fake, real)
         assert tuple(found) == measure.records
         values |= found
@@ -55,7 +55,7 @@ def test_numbers_are_those_of_the_metrics() -> None:
 def test_what_is_of_a_picture_itself_says_so() -> None:
     """It is kept for a picture whatever the photograph, so it must not look at it."""
     fake, (one, other) = torch.stack(scenes(2)), (torch.stack(scenes(2, seed=s)) for s in (1, 2))
-    for measure in measures(["mse", "colorfulness"], None, CPU)[0]:
+    for measure in measures(["mse", "colorfulness"], None, CPU, 64)[0]:
         same = [measure.function(fake, one)[r].equal(measure.function(fake, other)[r]) for r in measure.records]
         assert all(same) if measure.of_itself else not any(same)
 
@@ -64,7 +64,7 @@ def test_networks_give_records_of_their_names(monkeypatch: pytest.MonkeyPatch) -
     stand_in(monkeypatch, "inception", Means())
     stand_in(monkeypatch, "lpips", Differences())
     pair = torch.stack(scenes(2)), torch.stack(scenes(2, seed=1))
-    found = {measure.records: measure for measure in measures(["inception", "lpips"], None, CPU)[0]}
+    found = {measure.records: measure for measure in measures(["inception", "lpips"], None, CPU, 64)[0]}
     assert found["inception",].of_itself
     assert not found["lpips",].of_itself
     assert found["inception",].function(*pair)["inception"].equal(pair[0].float().mean(dim=(2, 3)) / 255)
@@ -75,18 +75,18 @@ def test_networks_give_records_of_their_names(monkeypatch: pytest.MonkeyPatch) -
 def test_identities_tell_networks_and_records_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     def identity(record: str, network: nn.Module) -> str:
         stand_in(monkeypatch, record, network)
-        return measures([record], None, CPU)[0][0].identity
+        return measures([record], None, CPU, 64)[0][0].identity
 
     assert identity("inception", Means()) == identity("inception", Means())
     others = [identity("inception", Means(2.0)), identity("inception_tf1", Means()), identity("lpips", Differences())]
-    own = [measure.identity for measure in measures(["mse", "colorfulness"], None, CPU)[0]]
+    own = [measure.identity for measure in measures(["mse", "colorfulness"], None, CPU, 64)[0]]
     assert len({identity("inception", Means()), *others, *own}) == 6
 
 
 def test_a_photograph_is_looked_at_once_for_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Differences()
     stand_in(monkeypatch, "lpips", network)
-    compare = measures(["lpips"], None, CPU)[0][0].function
+    compare = measures(["lpips"], None, CPU, 64)[0][0].function
     real, other, fake = (torch.stack(scenes(2, seed=seed)) for seed in range(3))
     first = [compare(it, real)["lpips"] for it in (fake, other, real)]
     assert network.looks == 4
@@ -106,7 +106,7 @@ def test_weights_that_are_not_there_are_reported_with_the_reason(
     monkeypatch.delenv("GANCOLOR_WEIGHTS", raising=False)
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     stand_in(monkeypatch, "inception_tf1", Means())
-    found, missing = measures(["inception", "inception_tf1", "lpips", "psnr"], None, CPU)
+    found, missing = measures(["inception", "inception_tf1", "lpips", "psnr"], None, CPU, 64)
     assert [measure.records[0] for measure in found] == ["mse", "inception_tf1"]
     assert set(missing) == {"inception", "lpips"}
     assert all("no route to host" in reason for reason in missing.values())
@@ -120,5 +120,5 @@ def test_weights_are_looked_for_where_it_is_told(monkeypatch: pytest.MonkeyPatch
         raise MissingWeights("none")
 
     monkeypatch.setitem(module._NETWORKS, "lpips_vgg", (pretrained, module._distance))
-    measures(["lpips_vgg", "psnr"], tmp_path, CPU)
+    measures(["lpips_vgg", "psnr"], tmp_path, CPU, 64)
     assert asked == [tmp_path]

@@ -1,6 +1,7 @@
 """Whose pictures are measured: a trained network's, those in a folder, and the trivial ones."""
 
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,9 +11,10 @@ from pathlib import Path, PurePosixPath
 
 import torch
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
-from gancolor.benchmark.photographs import Photographs, stem
+from gancolor import color, layers
+from gancolor.benchmark.photographs import Photographs, some, stem
 from gancolor.benchmark.records import digest
 from gancolor.checkpoint import describe, load
 from gancolor.color import Lab, gray, lab_to_rgb, rgb_to_lab
@@ -76,13 +78,19 @@ class Colorizer(Computed):
 
     def __init__(self, generator: Generator) -> None:
         self.generator = generator
-        code = getsource(type(generator))
-        self.identity = digest(code, json.dumps(describe(generator)), fingerprint(generator))
+        self.identity = digest(_code(generator), json.dumps(describe(generator)), fingerprint(generator))
 
     def __call__(self, real: UInt8[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
         """The predicted color under the photograph's own lightness."""
         light = rgb_to_lab(real).light
         return lab_to_rgb(Lab(light, self.generator(light).ab))
+
+
+def _code(network: nn.Module) -> str:
+    """The source of every module of Python that a network's parts come from, but for torch's own."""
+    names = {type(part).__module__ for part in network.modules()}
+    own = sorted(name for name in names if name.partition(".")[0] != "torch")
+    return "".join(getsource(module) for module in (color, layers, *(sys.modules[name] for name in own)))
 
 
 @dataclass(frozen=True)
@@ -147,20 +155,20 @@ def _refuse_ambiguous(name: str, matches: Mapping[str, Sequence[str]]) -> None:
             owners[file] = photograph
 
 
-def some(names: Sequence[str], most: int = 5) -> str:
-    """The first few of a list, for a message."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def trained(path: Path, size: int | None, device: torch.device) -> tuple[Colorizer, int]:
-    """A checkpoint's generator, and the size to evaluate it at: its training's, unless another is given.
+    """A checkpoint's generator, and the size that it was trained at.
+
+    Args:
+        path: the checkpoint.
+        size: at which it is evaluated; None is the size of the training.
+        device: where it goes.
 
     Raises:
         FileNotFoundError: no such file.
         InputError: no checkpoint, or a size that the network cannot take.
     """
     content = load(path)
-    size = size or content.size
-    if size % content.generator.stride:
-        raise InputError(f"size is {size}: the network of {path} needs a multiple of {content.generator.stride}")
-    return Colorizer(content.generator.to(device)), size
+    size, stride = size or content.size, content.generator.stride
+    if size % stride:
+        raise InputError(f"size is {size}: the network of {path} needs a multiple of {stride}")
+    return Colorizer(content.generator.to(device)), content.size

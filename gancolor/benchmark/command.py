@@ -27,8 +27,7 @@ def run(options: Namespace, protocols: Path) -> None:
 
     Raises:
         InputError: an option that cannot be used, or what it names.
-        FileNotFoundError: no such file.
-        NotADirectoryError: no such folder.
+        OSError: a file or folder that is not there, or cannot be read or written.
     """
     ours = [] if options.checkpoint is None else [f"ours={options.checkpoint}"]
     asked = Asked(
@@ -45,6 +44,7 @@ def run(options: Namespace, protocols: Path) -> None:
         workers=options.workers,
         device=options.device,
     )
+    options.output.mkdir(parents=True, exist_ok=True)  # a mistake in its name is found now, not after hours
     with _processes():
         evaluation = evaluate(asked)
     if evaluation is None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from gancolor.benchmark.candidates import Computed, Gray, HalfSaturated, Real, Stored, some, stored, trained
+from gancolor.benchmark.candidates import Computed, Gray, HalfSaturated, Real, Stored, stored, trained
 from gancolor.benchmark.evaluation import Evaluation
 from gancolor.benchmark.findings import REAL, Findings, Reference
 from gancolor.benchmark.measures import measures
 from gancolor.benchmark.measuring import Measured, Reading, measure
 from gancolor.benchmark.numbers import METRICS
-from gancolor.benchmark.photographs import Cut, Photographs, photographs_at, select, stem, validated_on
+from gancolor.benchmark.photographs import Cut, Photographs, photographs_at, select, some, stem, validated_on
 from gancolor.benchmark.protocol import Protocol
 from gancolor.benchmark.records import Store
 from gancolor.errors import InputError
@@ -75,11 +75,10 @@ class Asked:
         if self.against is not None and self.against not in known:
             raise InputError(f"--against {self.against}: no such candidate; there are {', '.join(known)}")
 
-    @property
-    def overrides(self) -> list[str]:
-        """The options that deviate from the protocol."""
+    def overrides(self, chosen: int) -> list[str]:
+        """The options that deviate from the protocol, by which so many images are chosen."""
         size = [f"--size {self.size}"] if self.size and self.protocol.size not in (None, self.size) else []
-        return size + ([f"--images {self.images}"] if self.images else [])
+        return size + ([f"--images {self.images}"] if self.images and self.images < chosen else [])
 
 
 def evaluate(asked: Asked) -> Evaluation | None:
@@ -92,13 +91,14 @@ def evaluate(asked: Asked) -> Evaluation | None:
     """
     device = _device(asked.device)
     everything = _photographs(asked)
-    photographs = _first(asked.images, select(everything, asked.protocol.images))
-    others = _reference(asked, everything)
+    chosen = select(everything, asked.protocol.images)
+    photographs = _first(asked.images, chosen)
+    others = _reference(asked, everything, photographs)
     candidates, size, notes = _candidates(asked, everything, photographs, device)
     cut = Cut(size, asked.protocol.geometry, asked.protocol.interpolation, asked.protocol.antialias)
 
     wanted = _ALWAYS.union(*(METRICS[name].own for name in asked.protocol.metrics))
-    found, lacking = measures(wanted, asked.weights, device)
+    found, lacking = measures(wanted, asked.weights, device, size)
     of_itself = [measure for measure in found if measure.of_itself]
     store = Store(asked.cache)
 
@@ -118,8 +118,9 @@ def evaluate(asked: Asked) -> Evaluation | None:
         reference = Reference(others.names, found_there.records(REAL), found_there.unreadable)
     if dist.is_initialized() and dist.get_rank():
         return None
+    overrides = asked.overrides(len(chosen.names))
     return Findings(
-        asked.protocol, reading, candidates, measured, reference, lacking, asked.against, asked.overrides, notes, device
+        asked.protocol, reading, candidates, measured, reference, lacking, asked.against, overrides, notes, device
     ).evaluation()
 
 
@@ -141,16 +142,22 @@ def _photographs(asked: Asked) -> Photographs:
     return validated_on(checkpoints[0])
 
 
-def _reference(asked: Asked, everything: Photographs) -> Photographs | None:
+def _reference(asked: Asked, everything: Photographs, photographs: Photographs) -> Photographs | None:
     """The real images of FID and KID, where the protocol has them apart."""
     wanted = asked.protocol.reference
     if wanted is None:
         return None
     if asked.reference is not None and wanted.names is None:  # those very images, not the ones after others
         wanted = replace(wanted, first=1)
-    found = select(everything if asked.reference is None else photographs_at(asked.reference), wanted)
+    found = select(everything if asked.reference is None else photographs_at(asked.reference, "--reference"), wanted)
     if not found.names:
         raise InputError(f"there are no photographs for {wanted.description}: name their folder by --reference")
+    colorized = {stem(name) for name in photographs.names}
+    if wanted.names is None and (same := [name for name in found.names if stem(name) in colorized]):
+        raise InputError(
+            f"{len(same)} of FID's real images are among the colorized ones, where {asked.protocol.name} has others: "
+            f"{some(same)}; name a folder or a list of others by --reference"
+        )
     return found
 
 
@@ -175,7 +182,10 @@ def _candidates(
             if extra := [file for file in others if stem(file) not in stems]:
                 notes.append(f"{name}: {len(extra)} files belong to no photograph and are ignored: {some(extra)}.")
         else:
-            found[name], size = trained(path, size, device)
+            found[name], training_size = trained(path, size, device)
+            size = size or training_size
+            if training_size != size:
+                notes.append(f"{name} was trained at {training_size} pixels and is evaluated at {size}.")
     if size is None:
         raise InputError(f"the protocol {asked.protocol.name} leaves the size of the pictures open: give --size")
     return found | {REAL: Real()}, size, notes
@@ -183,11 +193,15 @@ def _candidates(
 
 def _refuse_faulty(measured: Measured) -> None:
     """Raise where a candidate's picture cannot be used: all rows must be over the same photographs."""
-    for candidate, wrong in measured.faulty.items():
-        reasons = some([f"{name}: {reason}" for name, reason in wrong.items()])
+    faults = [
+        f"--candidate {candidate}: {len(wrong)} pictures cannot be used: "
+        + some([f"{name}: {reason}" for name, reason in wrong.items()])
+        for candidate, wrong in measured.faulty.items()
+    ]
+    if faults:
         raise InputError(
-            f"--candidate {candidate}: {len(wrong)} pictures cannot be used: {reasons}. What was measured is kept: "
-            "mend them and run the same command again, and only they are measured."
+            f"{'. '.join(faults)}. What was measured is kept: mend them and run the same command again, and only the "
+            "batches that they are in are measured."
         )
 
 

@@ -8,12 +8,13 @@ import torch
 from tqdm import tqdm
 
 from gancolor.benchmark import comparability, numbers, published
-from gancolor.benchmark.candidates import Computed, Stored, some
+from gancolor.benchmark.candidates import Computed, Stored
 from gancolor.benchmark.evaluation import Evaluation
 from gancolor.benchmark.examples import examples
 from gancolor.benchmark.intervals import Estimate, bootstrap
 from gancolor.benchmark.measuring import Measured, Reading
 from gancolor.benchmark.numbers import METRICS
+from gancolor.benchmark.photographs import some
 from gancolor.benchmark.protocol import Protocol
 from gancolor.benchmark.records import StoredRecords
 from gancolor.metrics import colorfulness
@@ -115,7 +116,10 @@ class Findings:
     def _metrics(self, candidate: str) -> list[str]:
         """What a candidate has numbers of."""
         there = [name for name in self.protocol.metrics if name not in self._missing]
-        return [name for name in there if METRICS[name].of_itself] if candidate == REAL else there
+        if candidate != REAL:
+            return there
+        apart = self.reference is not None  # other photographs, from which even photographs differ
+        return [name for name in there if METRICS[name].of_itself or (apart and METRICS[name].disjoint)]
 
     def _estimates(self, candidate: str, records: Mapping[str, StoredRecords]) -> dict[str, Estimate]:
         return {
@@ -178,7 +182,7 @@ class Findings:
                 else "FID and KID have real images of their own, not just those that were colorized."
             )
             if images < _FULL_RANK:
-                yield f"FID over {images} images, fewer than {_FULL_RANK}, cannot be compared with published ones."
+                yield f"FID over {images} images, fewer than {_FULL_RANK}, compares only with FID over as many."
         if unreadable := self._unreadable:
             reasons = some([f"{name} ({reason})" for name, reason in unreadable.items()])
             yield f"{len(unreadable)} photographs cannot be used and are left out for everybody: {reasons}."

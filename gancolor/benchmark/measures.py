@@ -1,5 +1,6 @@
 """From names of records to what measures them: functions of pictures, some with a pretrained network inside."""
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from inspect import getsource
@@ -36,7 +37,7 @@ class Measure:
 
 
 def measures(
-    records: Collection[str], weights: Path | None, device: torch.device
+    records: Collection[str], weights: Path | None, device: torch.device, size: int
 ) -> tuple[list[Measure], dict[str, str]]:
     """What finds these records, and which of them cannot be found here, with the reason.
 
@@ -44,6 +45,7 @@ def measures(
         records: names.
         weights: folder to look in first for pretrained networks.
         device: where the networks go.
+        size: side of the pictures, in pixels.
 
     Raises:
         NotADirectoryError: no such folder.
@@ -52,7 +54,9 @@ def measures(
     possible = [_PAIRED, _OF_ITSELF]
     missing = {}
     for record, (pretrained, wrap) in _NETWORKS.items():
-        if record in records:
+        if record in records and record.startswith("lpips") and size < _SMALLEST:
+            missing[record] = f"pictures of {size} pixels are too small for its network, which needs {_SMALLEST}."
+        elif record in records:
             try:
                 network = pretrained(weights).to(device)
             except MissingWeights as error:
@@ -93,7 +97,8 @@ def _distance(record: str, network: features.LPIPS) -> Measure:
     return Measure((record,), digest(_CODE, record, features.fingerprint(network)), False, compare)
 
 
-_CODE = digest(*map(getsource, (color, palette, pixels, lab, frechet, perceptual)))
+_SMALLEST = 32  # pixels: AlexNet's layers have nothing left of 30
+_CODE = digest(*map(getsource, (sys.modules[__name__], color, palette, pixels, lab, frechet, perceptual)))
 _PAIRED = Measure(
     ("mse", "psnr", "ssim", "ssim_uniform", "delta_e", "auc", "auc_cells", "lightness_error"),
     digest(_CODE, "compare"),

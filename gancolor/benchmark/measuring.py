@@ -163,12 +163,12 @@ def measure(
     everything = range(len(reading.photographs.names))
     mine = [everything[i : i + batch_size] for i in range(0, len(everything), batch_size)][rank::processes]
     found = Measured({name: [] for name in candidates})
-    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # the same numbers on every GPU
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # float32 is float32, on every GPU
     bar = tqdm(total=sum(map(len, mine)), desc="measuring", unit="img", disable=rank > 0, file=sys.stderr)
     with torch.inference_mode(), exact, bar:
         for places, taken in zip(mine, _read(reading, mine, workers), strict=True):
             found.add(taken)
-            if taken.places:
+            if taken.places and not taken.faulty:  # a batch with a fault is measured when that is mended
                 for name, batch in _measure(taken, candidates, measures, store, device):
                     found.batches[name].append(batch)
             bar.update(len(places))
@@ -193,7 +193,7 @@ def _measure(
     real_digest = _pixels(taken.real)
     for name, candidate in candidates.items():
         stored = isinstance(candidate, Stored)
-        picture_digest = _pixels(taken.stored[name]) if stored else digest(real_digest, candidate.identity)
+        picture_digest = _pixels(taken.stored[name]) if stored else digest(real_digest, candidate.identity, device.type)
         fake: Tensor | None = None
         files = {}
         for measure in measures[name]:

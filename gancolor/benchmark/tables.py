@@ -77,7 +77,7 @@ def write(evaluation: Evaluation, folder: Path) -> list[Path]:
 def replace(path: Path, content: str) -> None:
     """Write a file so that a crash leaves the old one or the new one, never half of one."""
     part = path.with_name(path.name + ".part")
-    part.write_text(content, encoding="utf-8")
+    part.write_text(content, encoding="utf-8", errors="backslashreplace")  # names of files need not be Unicode
     part.replace(path)
 
 
