@@ -67,7 +67,7 @@ class Trained:
     """What a checkpoint holds for those who only want to use it.
 
     Attributes:
-        generator: on the CPU, in evaluation mode, without gradients.
+        generator: on the CPU, in evaluation mode, without gradients; the average of the weights if the run kept one.
         size: side of the pictures it was trained on, in pixels.
         images: how many images it had seen.
     """
@@ -99,7 +99,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def load(path: Path) -> Trained:
-    """Rebuild the generator that a checkpoint holds.
+    """Rebuild the generator that a checkpoint holds, with the average of its weights if there is one.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -108,7 +108,7 @@ def load(path: Path) -> Trained:
     content = read(path)
     about = content[KEY]
     generator = build(Generator, about["generator"])
-    prefix = "generator."
+    prefix = "average." if about.get("ema_decay") else "generator."
     weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
     try:
         generator.load_state_dict(weights)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gancolor.checkpoint import KEY, describe, refuse_other_networks
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
@@ -40,6 +42,8 @@ class Colorizer(pl.LightningModule):
         accumulate: number of chunks in which a batch goes through the networks, to save memory; the result is that
             of the whole batch, except that batch norm sees a chunk at a time.
         clip_norm: largest norm of each network's gradient; none leaves gradients as they are.
+        ema_decay: share of the generator's moving average that a step keeps, 0.999 in BigColor (Kim et al. 2022); with
+            0 there is none. It colors in the generator's place wherever nothing is learned: in validation and in use.
         seed: of drop-out's noise, which is a function of (seed, images seen, process) only.
     """
 
@@ -55,6 +59,7 @@ class Colorizer(pl.LightningModule):
         decay_from: float = 0.5,
         accumulate: int = 1,
         clip_norm: float | None = None,
+        ema_decay: float = 0.0,
         seed: int = 0,
     ):
         super().__init__()
@@ -63,14 +68,18 @@ class Colorizer(pl.LightningModule):
                 "colorizer.images and colorizer.accumulate must be at least 1, colorizer.decay_from between 0 and 1, "
                 f"colorizer.clip_norm above 0 or none; they are {images}, {accumulate}, {decay_from} and {clip_norm}"
             )
+        if not 0 <= ema_decay < 1:
+            raise InputError(f"colorizer.ema_decay is {ema_decay}: it must be at least 0 and below 1")
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
         self.adversarial, self.losses = adversarial, nn.ModuleDict(losses)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.images, self.decay_from, self.accumulate = images, decay_from, accumulate
-        self.clip_norm, self.seed = clip_norm, seed
+        self.clip_norm, self.ema_decay, self.seed = clip_norm, ema_decay, seed
         self.images_seen = 0
         self.size = 0  # side of the training pictures, learned from the first batch
+        # No player and in no optimizer: every process has the same generator after a step, hence the same average.
+        self.average = deepcopy(generator).eval().requires_grad_(False) if ema_decay else None
         # The networks as the moves call them: a distributed strategy puts its wrappers here, outside the registry.
         self.players: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
 
@@ -83,8 +92,10 @@ class Colorizer(pl.LightningModule):
         shared = [self._predict(chunks[0], 0)] if len(chunks) == 1 else None
         self._set_learning_rates()
         terms = self._discriminator_move(chunks, shared) | self._generator_move(chunks, shared)
+        images = len(batch.rgb) * self.trainer.world_size
+        self._follow(images)
         self.size = batch.rgb.shape[-1]
-        self.images_seen += len(batch.rgb) * self.trainer.world_size
+        self.images_seen += images
         self._log(terms)
         if self.images_seen >= self.images:
             self.trainer.should_stop = True
@@ -183,6 +194,30 @@ class Colorizer(pl.LightningModule):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
 
+    # The generator's average.
+
+    @torch.no_grad()
+    def _follow(self, images: int) -> None:
+        """Move the average towards the generator, by a share that depends on the images seen and a step's images only.
+
+        The first steps forget faster, by min(decay, (1 + t) / (10 + t)), as in TensorFlow's ExponentialMovingAverage:
+        the average would otherwise remember the initialization for thousands of steps.
+        """
+        if self.average is None:
+            return
+        steps = self.images_seen // images
+        average, now = tuple(self.average.parameters()), tuple(self.generator.parameters())
+        get_ema_multi_avg_fn(min(self.ema_decay, (1 + steps) / (10 + steps)))(average, now, steps)
+        for buffer, source in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            buffer.copy_(source)  # batch norm's statistics are averages already
+
+    def train(self, mode: bool = True) -> "Colorizer":
+        """Set the mode of everything but the average, which never learns."""
+        super().train(mode)
+        if self.average is not None:
+            self.average.eval()
+        return self
+
     # The losses that look at the training data, and the log.
 
     def measure(self, colors: Callable[[], Iterable[UInt8[Tensor, "B 3 H W"]]]) -> None:
@@ -192,7 +227,10 @@ class Colorizer(pl.LightningModule):
                 loss.measure(rgb_to_lab(rgb).ab for rgb in colors())
 
     def on_fit_start(self) -> None:
-        """Refuse a training that is over, one whose checkpoints could not be read, and losses without a prior."""
+        """Refuse a training that is over, one whose checkpoints could not be read, and losses without a prior.
+
+        Then, in a fresh run, begin the average where the generator begins, which by now is the same on every process.
+        """
         if self.images_seen >= self.images:
             raise InputError(f"this run has seen its {self.images} images: raise colorizer.images to train it longer")
         for network in self.generator, self.discriminator:
@@ -200,6 +238,8 @@ class Colorizer(pl.LightningModule):
         for name, loss in self.losses.items():
             if isinstance(loss, Measured) and not loss.measured:
                 raise RuntimeError(f"losses.{name} has not seen the data's colors: call Colorizer.measure() first")
+        if self.average is not None and self.images_seen == 0:
+            self.average.load_state_dict(self.generator.state_dict())
 
     def _log(self, terms: dict[str, Tensor]) -> None:
         rates = {
@@ -212,9 +252,9 @@ class Colorizer(pl.LightningModule):
     # Using what was trained, and keeping it.
 
     def colorize(self, rgb: UInt8[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
-        """The pictures in the generator's colors, with their own lightness."""
-        light = rgb_to_lab(rgb).light
-        return lab_to_rgb(Lab(light, self.generator(light).ab))
+        """The pictures in the colors of the generator, or of its average, with their own lightness."""
+        network, light = self.generator if self.average is None else self.average, rgb_to_lab(rgb).light
+        return lab_to_rgb(Lab(light, network(light).ab))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> UInt8[Tensor, "B 3 H W"]:
         """Colorize; what is made of the result is the callbacks' business."""
@@ -226,12 +266,13 @@ class Colorizer(pl.LightningModule):
             "generator": describe(self.generator),
             "discriminator": describe(self.discriminator),
             "losses": list(self.losses),
+            "ema_decay": self.ema_decay,
             "size": self.size,
             "images": self.images_seen,
         }
 
     def refuse_another_run(self, about: dict[str, Any]) -> None:
-        """Make sure that a checkpoint's description is of these networks and losses.
+        """Make sure that a checkpoint's description is of these networks and losses, with an average or without.
 
         Raises:
             InputError: it is not; names what differs.
@@ -239,6 +280,12 @@ class Colorizer(pl.LightningModule):
         refuse_other_networks(about, self.generator, self.discriminator)
         if about["losses"] != list(self.losses):
             raise InputError(f"the checkpoint was trained with the losses {about['losses']}, not {list(self.losses)}")
+        decay = about.get("ema_decay", 0.0)  # the first checkpoints do not say: they had none
+        if bool(decay) != bool(self.ema_decay):
+            raise InputError(
+                f"the checkpoint was trained with colorizer.ema_decay {decay}, here it is {self.ema_decay}: an average "
+                f"cannot begin or end within a run; add --colorizer.ema_decay {decay}, or begin a new run"
+            )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse other networks' weights; take up where the training stood."""

@@ -85,6 +85,7 @@ class Training:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # Lightning 2.6's own use of torch
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when resuming
+            warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # the generator's average, rightly
             trainer.fit(colorizer, train, val, ckpt_path=resume, weights_only=True)
         report(run_dir, evaluate, data.unreadable)
 

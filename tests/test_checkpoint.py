@@ -102,6 +102,17 @@ def test_generator_returns_from_a_checkpoint(tmp_path):
     assert torch.equal(trained.generator(x).ab, network.eval()(x).ab)
 
 
+def test_average_returns_if_the_run_kept_one(tmp_path):
+    network, average = generator(), generator()
+    kept = content(network)
+    kept["state_dict"] |= {f"average.{key}": value for key, value in average.state_dict().items()}
+    kept[KEY]["ema_decay"] = 0.5
+    trained = load(save(kept, tmp_path / "last.ckpt"))
+    x = torch.rand(1, 1, 16, 16)
+    assert torch.equal(trained.generator(x).ab, average.eval()(x).ab)
+    assert not torch.equal(trained.generator(x).ab, network.eval()(x).ab)
+
+
 @pytest.mark.parametrize("change", ["missing", "unexpected", "shape"])
 def test_weights_that_do_not_fit_are_refused(change, tmp_path):
     wrong = content(generator())

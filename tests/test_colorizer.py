@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterable
+from functools import partial
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gancolor.adversarial import Hinge, LeastSquares, Vanilla
-from gancolor.color import rgb_to_lab
+from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
@@ -24,7 +26,10 @@ from gancolor.losses import L1, RarityL1
 GOLDEN = Path(__file__).parent / "golden" / "five_steps.json"
 BATCH = 8
 
-pytestmark = pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`"),
+    pytest.mark.filterwarnings("ignore:Found .* in eval mode"),  # the generator's average, rightly
+]
 
 
 def colorizer(
@@ -58,11 +63,14 @@ class Record(pl.Callback):
     def __init__(self) -> None:
         self.losses: list[dict[str, float]] = []
         self.rates: list[list[float]] = []
+        self.generators: list[dict[str, Tensor]] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         terms = {k.removeprefix("train/"): v.item() for k, v in trainer.callback_metrics.items() if "train/" in k}
         self.losses.append(terms)
         self.rates.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
+        assert isinstance(pl_module, Colorizer)
+        self.generators.append(copy_of(pl_module.generator))
 
 
 def fit(model: Colorizer, steps: int = 5, **arguments: object) -> Record:
@@ -81,6 +89,10 @@ def fit(model: Colorizer, steps: int = 5, **arguments: object) -> Record:
     )
     trainer.fit(model, data().train_loader())
     return record
+
+
+def copy_of(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 def batches(steps: int) -> list[Batch]:
@@ -185,6 +197,69 @@ def test_noise_is_a_function_of_the_step_only() -> None:
     assert largest_difference(first, second) == 0
 
 
+@pytest.mark.parametrize(
+    "how", [{}, {"accumulate": 2}, {"precision": "bf16-mixed"}], ids=["plain", "in chunks", "bf16"]
+)
+def test_average_is_the_recursion_s_closed_form(how: dict[str, object]) -> None:
+    chunks = {key: value for key, value in how.items() if key == "accumulate"}
+    trainer = {key: value for key, value in how.items() if key == "precision"}
+    strides = partial(torch.optim.Adam, lr=0.05)  # long ones, so that each share shows
+    model = colorizer(norm="batch", dropout=0.5, ema_decay=0.24, generator_optimizer=strides, **chunks)
+    with torch.no_grad():
+        for p in model.generator.parameters():
+            p.mul_(1.5)  # what is loaded after construction counts, not what was constructed
+    seen = [copy_of(model.generator), *fit(model, 4, **trainer).generators]
+    assert model.average is not None
+    assert len(seen) == 5
+    keep = [1 / 10, 2 / 11, 0.24, 0.24]  # 3 / 12 would be more
+    shares = [prod(keep), *((1 - keep[i]) * prod(keep[i + 1 :]) for i in range(4))]
+    learned, average = dict(model.generator.named_parameters()), model.average.state_dict()
+    for name, value in average.items():
+        if name in learned:
+            expected = torch.stack([share * s[name].double() for share, s in zip(shares, seen, strict=True)]).sum(0)
+            torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=1e-6)
+            assert not torch.equal(value, seen[-1][name])
+        else:
+            torch.testing.assert_close(value, seen[-1][name], rtol=0, atol=0)  # batch norm's statistics
+    assert set(average) > set(learned)
+
+
+def test_average_adds_its_keys_and_changes_nothing_else() -> None:
+    plain, averaged = colorizer(dropout=0.5), colorizer(dropout=0.5, ema_decay=0.9)
+    losses = fit(plain, 3).losses
+    assert fit(averaged, 3).losses == losses
+    state = averaged.state_dict()
+    for name, value in plain.state_dict().items():
+        assert torch.equal(state.pop(name), value), name
+    assert set(state) == {f"average.{name}" for name in plain.generator.state_dict()}
+
+
+def test_average_never_learns() -> None:
+    model = colorizer(norm="batch", dropout=0.5, ema_decay=0.9).eval().train()
+    fit(model, 2)
+    assert model.average is not None
+    assert all(m.training for m in model.generator.modules())
+    assert not any(m.training for m in model.average.modules())
+    assert not any(p.requires_grad for p in model.average.parameters())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_average_colors_and_not_the_generator(training: bool) -> None:
+    model, rgb = colorizer(norm="batch", dropout=0.5, ema_decay=0.9), batches(1)[0].rgb
+    fit(model, 3)
+    model.train(training)
+    assert model.average is not None
+    alone = UNet(depth=5, width=8, norm="batch", dropout=0.5)
+    light = rgb_to_lab(rgb).light
+    pictures = []
+    for weights in (model.average, model.generator):
+        alone.load_state_dict(weights.state_dict())
+        pictures.append(lab_to_rgb(Lab(light, alone.eval()(light).ab)))
+    validated = model.validation_step(batches(1)[0], 0)
+    assert torch.equal(validated, pictures[0])
+    assert not torch.equal(validated, pictures[1])
+
+
 def test_training_without_the_data_s_colors_is_refused() -> None:
     model = Colorizer(UNet(depth=5, width=4), PatchGAN(width=4), Vanilla(), {"rare": RarityL1()})
     with pytest.raises(RuntimeError, match=r"losses\.rare has not seen the data's colors"):
@@ -202,7 +277,9 @@ def test_part_that_does_not_keep_its_arguments_is_refused_before_training() -> N
         fit(model, 1)
 
 
-@pytest.mark.parametrize("wrong", [{"accumulate": 0}, {"images": 0}, {"decay_from": 1.5}, {"clip_norm": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"accumulate": 0}, {"images": 0}, {"decay_from": 1.5}, {"clip_norm": -1.0}, {"ema_decay": 1.0}]
+)
 def test_arguments_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(wrong))} .*{next(iter(wrong.values()))}"):
         colorizer(**wrong)

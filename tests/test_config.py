@@ -59,7 +59,8 @@ def parts(run):
     colorizer, data, training = run.colorizer, run.data, run.training
     plain = [describe(part) for part in (colorizer.generator, colorizer.discriminator, colorizer.adversarial)]
     plain += [{name: describe(loss) for name, loss in colorizer.losses.items()}, describe(data.source)]
-    plain += [colorizer.images, colorizer.decay_from, colorizer.accumulate, colorizer.clip_norm, colorizer.seed]
+    plain += [colorizer.images, colorizer.decay_from, colorizer.accumulate, colorizer.clip_norm]
+    plain += [colorizer.ema_decay, colorizer.seed]
     plain += [{k: v for k, v in vars(data).items() if k != "source"}, vars(training)]
     plain += [[(type(o), o.defaults) for o in colorizer.configure_optimizers()]]
     return plain

@@ -32,6 +32,7 @@ def write_config(path: Path) -> None:
             },
             "generator_optimizer": sgd,
             "discriminator_optimizer": sgd,
+            "ema_decay": 0.9,
             "images": 40,  # five steps: later the kinks of ReLU and L1 turn rounding into more than 1e-6
         },
         "data": {
@@ -81,6 +82,7 @@ def test_two_processes_equal_one(one: tuple[Path, dict[str, torch.Tensor]], tmp_
     options = ("--training.devices", "2", "--colorizer.accumulate", accumulate)
     two = train(folder / "config.yaml", tmp_path / "run", *options)
     assert two.keys() == weights.keys()
+    assert any(name.startswith("average.") for name in two)
     for name, weight in weights.items():
         torch.testing.assert_close(two[name], weight, rtol=0, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
     for ours, theirs in zip(validations(tmp_path / "run"), validations(folder / "run"), strict=True):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from gancolor.adversarial import Vanilla
 from gancolor.callbacks import MARGIN, TILE
+from gancolor.checkpoint import load
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
@@ -21,7 +22,7 @@ from gancolor.training import Training
 BATCH, EPOCH, IMAGES = 8, 64, 136  # the run ends one batch into its third epoch
 
 
-def colorizer(width: int = 4) -> Colorizer:
+def colorizer(width: int = 4, ema_decay: float = 0.0) -> Colorizer:
     torch.manual_seed(0)
     return Colorizer(
         UNet(depth=6, width=width, dropout=0.5),
@@ -29,6 +30,7 @@ def colorizer(width: int = 4) -> Colorizer:
         Vanilla(),
         {"l1": L1(50.0), "rarity": RarityL1(50.0)},
         images=IMAGES,
+        ema_decay=ema_decay,
     )
 
 
@@ -55,11 +57,11 @@ class Crash(Exception):
 
 
 @pytest.mark.parametrize("validate_every", [EPOCH, 3 * BATCH], ids=["epoch boundary", "mid-epoch"])
-@pytest.mark.parametrize("crash_at", [88, 104, 128])
+@pytest.mark.parametrize(("crash_at", "ema_decay"), [(88, 0.0), (104, 0.9), (128, 0.9)])
 def test_resumed_run_equals_the_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validate_every: int, crash_at: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validate_every: int, crash_at: int, ema_decay: float
 ) -> None:
-    whole = fit(tmp_path / "whole", validate_every)
+    whole = fit(tmp_path / "whole", validate_every, model=colorizer(ema_decay=ema_decay))
 
     step = Colorizer.training_step
 
@@ -71,12 +73,12 @@ def test_resumed_run_equals_the_uninterrupted_one(
     with monkeypatch.context() as patched:
         patched.setattr(Colorizer, "training_step", crash)
         with pytest.raises(Crash):
-            fit(tmp_path / "cut", validate_every)
+            fit(tmp_path / "cut", validate_every, model=colorizer(ema_decay=ema_decay))
     last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
     before = torch.load(last, weights_only=True)["gancolor"]["images"]
     assert 0 < before <= crash_at
 
-    resumed = fit(tmp_path / "cut", validate_every, resume=last)
+    resumed = fit(tmp_path / "cut", validate_every, resume=last, model=colorizer(ema_decay=ema_decay))
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     assert set(losses(tmp_path / "whole")) == set(range(BATCH, IMAGES + 1, BATCH))
     for name, value in whole.state_dict().items():
@@ -114,6 +116,23 @@ def test_other_losses_are_refused(tmp_path: Path) -> None:
     del model.losses["rarity"]
     with pytest.raises(InputError, match=r"trained with the losses \['l1', 'rarity'\], not \['l1'\]"):
         fit(tmp_path, EPOCH, resume=tmp_path / "checkpoints" / "last.ckpt", model=model)
+
+
+@pytest.mark.parametrize(("before", "now"), [(0.0, 0.9), (0.9, 0.0)])
+def test_average_cannot_begin_or_end_within_a_run(tmp_path: Path, before: float, now: float) -> None:
+    fit(tmp_path, EPOCH, model=colorizer(ema_decay=before))
+    with pytest.raises(InputError, match=f"colorizer.ema_decay {before}, here it is {now}: .*add --colorizer") as error:
+        fit(tmp_path, EPOCH, resume=tmp_path / "checkpoints" / "last.ckpt", model=colorizer(ema_decay=now))
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_used_is_the_average(tmp_path: Path) -> None:
+    model = fit(tmp_path, EPOCH, model=colorizer(ema_decay=0.9))
+    assert model.average is not None
+    used = load(tmp_path / "checkpoints" / "last.ckpt").generator.state_dict()
+    for name, value in model.average.state_dict().items():
+        assert torch.equal(used[name], value), name
+    assert any(not torch.equal(used[name], value) for name, value in model.generator.named_parameters())
 
 
 def test_panel_has_all_its_images_whatever_the_batch_size(tmp_path: Path) -> None:
