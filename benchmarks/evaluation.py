@@ -47,12 +47,10 @@ class Run:
 
     Attributes:
         seconds: wall-clock time.
-        megabytes: peak memory of its largest process.
         output: what it printed.
     """
 
     seconds: float
-    megabytes: float
     output: str
 
 
@@ -63,14 +61,10 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str]) -> Run:
         RuntimeError: it failed; with what it printed.
     """
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as job:
-        assert job.stdout
-        output = job.stdout.read()
-        _, status, usage = os.wait4(job.pid, 0)
-        job.returncode = os.waitstatus_to_exitcode(status)
+    job = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     if job.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}:\n{output}")
-    return Run(time.perf_counter() - start, usage.ru_maxrss / 1024, output)
+        raise RuntimeError(f"{' '.join(map(str, command))}:\n{job.stdout}")
+    return Run(time.perf_counter() - start, job.stdout)
 
 
 def write_pictures(folder: Path, photographs: Path | None, images: int, size: int) -> UInt8[Tensor, "N 3 H W"]:
@@ -163,9 +157,6 @@ def measure(folder: Path, real: UInt8[Tensor, "N 3 H W"], weights: Path | None, 
                 "first": first.seconds,
                 "further": further.seconds,
                 "networks": networks(real, weights),
-                "usual_megabytes": max(done.megabytes for done in separate),
-                "first_megabytes": first.megabytes,
-                "further_megabytes": further.megabytes,
                 "agreement": agreement(folder, separate),
             }
         )
@@ -175,7 +166,7 @@ def measure(folder: Path, real: UInt8[Tensor, "N 3 H W"], weights: Path | None, 
 
 def tell(found: Mapping[str, float], agreed: Mapping[str, list[float]], images: int, console: Console) -> None:
     """Print what the medians say."""
-    table = Table("", "seconds", "usual tools", "times faster", "networks' share", "peak MB", title=f"{images} images")
+    table = Table("", "seconds", "usual tools", "times faster", "networks' share", title=f"{images} images")
     # Photographs, gray, half-saturated and the candidate pass through the networks; later the new candidate only.
     for label, ours_, theirs, passes in (
         ("first candidate, with two trivial rows", "first", 1, 4),
@@ -185,9 +176,8 @@ def tell(found: Mapping[str, float], agreed: Mapping[str, list[float]], images: 
         seconds, usual_seconds = found[ours_], theirs * found["usual"]
         share = passes * found["networks"] / seconds
         row = f"{seconds:.1f}", f"{usual_seconds:.1f}", f"{usual_seconds / seconds:.2f}", f"{share:.0%}"
-        table.add_row(label, *row, f"{found[ours_ + '_megabytes']:.0f}")
+        table.add_row(label, *row)
     console.print(table)
-    console.print(f"Peak memory of the usual tools: {found['usual_megabytes']:.0f} MB")
     for metric, (mine, theirs) in agreed.items():
         console.print(f"{metric}: {mine:.6f}, by the usual tool {theirs:.6f}", highlight=False)
 

@@ -62,7 +62,9 @@ def protocol(originals: list[Image.Image]) -> Protocol:
     """Published by somebody who cropped the originals and took the absolute colorfulness."""
     images = Images("sixty pictures", N, "x_{:03d}", 0, hash_of(NAMES))
     fingerprint = estimate([crop(image) for image in originals]).value
-    return Protocol("ours", "", images, metrics=["fid_imagenet", "psnr"], fingerprint=round(fingerprint, 2))
+    return Protocol(
+        "ours", "", images, metrics=["fid_imagenet", "psnr"], fingerprint=round(fingerprint, 2), shipped=True
+    )
 
 
 def published(protocol: str = "ours", metric: str = "psnr") -> Published:
@@ -174,7 +176,7 @@ def test_unreadable_photographs_and_overrides_are_doubts(originals: list[Image.I
     cropped = [crop(image) for image in originals]
     override, unreadable = gate(protocol, cropped, unreadable=2, overrides=("--size 128",))
     assert "--size 128" in override
-    assert "2 of 60" in unreadable
+    assert "2 photographs" in unreadable
 
 
 def test_the_reference_of_fid_is_verified_too(originals: list[Image.Image], protocol: Protocol):
@@ -185,6 +187,21 @@ def test_the_reference_of_fid_is_verified_too(originals: list[Image.Image], prot
     (doubt,) = doubts(apart, [published()], NAMES, 0, real, real, False, reference=others[:-1])
     assert "reference" in doubt
     assert "1 missing (y_6)" in doubt
+
+
+def test_a_file_of_one_s_own_is_not_the_published_protocol(protocol: Protocol):
+    """Whatever list and fingerprint it claims to have."""
+    value = Estimate(30.0, 29.0, 31.0, 10)
+    own = replace(protocol, shipped=False, fingerprint=None)
+    found = doubts(own, [published()], NAMES, 0, value, value, square=False)
+    assert found == ["ours is a file of your own here, not the published protocol"]
+
+
+@pytest.mark.parametrize(("width", "tolerance", "agrees"), [(0.5, 0.0, False), (0.9, 0.0, False), (0.1, 0.8, True)])
+def test_sampling_error_forgives_less_than_crop_for_squash(width: float, tolerance: float, agrees: bool):
+    """0.75 off: of 2,000 images half an interval is 0.9."""
+    known = Protocol("x", "", Images("all"), fingerprint=35.0, tolerance=tolerance)
+    assert fingerprint_agrees(known, Estimate(35.75, 35.75 - width, 35.75 + width, 2000)) == agrees
 
 
 def test_a_protocol_without_published_rows_is_not_doubted_and_has_no_rows():

@@ -7,7 +7,7 @@ import pytest
 
 from gancolor.benchmark.distances import Rows, balanced_auc, frechet, kernel, total_variation
 from gancolor.benchmark.intervals import GROUPS
-from gancolor.benchmark.numbers import METRICS, Records, difference, measure, needed
+from gancolor.benchmark.numbers import METRICS, Records, difference, measure
 from gancolor.palette import CELLS
 
 VECTORS = {
@@ -49,7 +49,7 @@ class Held(Records):
 def records(seed: int, images: int = 60) -> Held:
     """Every record of one candidate, or of photographs."""
     draw = np.random.default_rng(seed)
-    names = sorted({name for metric in METRICS.values() for name in metric.own + metric.real})
+    names = sorted({name for metric in METRICS.values() for name in metric.own + metric.statistic.real})
     shapes = {name: (images, VECTORS[name]) if name in VECTORS else (images,) for name in names}
     values = {name: (draw.random(shape) + 0.1 * seed).astype(np.float32) for name, shape in shapes.items()}
     for name in ("ab_histogram", "auc_cells"):
@@ -121,12 +121,10 @@ class TestEveryMetric:
         assert (estimate.value, estimate.low, estimate.high) == (0, 0, 0)
 
     def test_needs_what_it_says(self, metric: str) -> None:
-        own, real = needed([metric])
         fake, photographs = Held(FAKE.values), Held(REAL.values)
         measure(metric, fake, photographs)
-        assert set(fake.asked) == set(own) == set(METRICS[metric].own)
-        assert set(photographs.asked) == set(METRICS[metric].real)
-        assert set(real) - set(METRICS[metric].real) == (set(own) if METRICS[metric].of_itself else set())
+        assert set(fake.asked) == set(METRICS[metric].own)
+        assert set(photographs.asked) == set(METRICS[metric].statistic.real)
 
     def test_reference_is_for_features_only(self, metric: str) -> None:
         features = metric in ("fid", "fid_tf1", "fid_imagenet", "kid")
@@ -149,10 +147,16 @@ def test_photographs_have_what_pictures_have_by_themselves() -> None:
     assert measure("colorfulness", REAL, REAL).value == pytest.approx(mean(REAL, "colorfulness"))
 
 
-def test_needed_is_each_record_once() -> None:
-    own, real = needed(["fid", "kid", "colorfulness", "delta_colorfulness", "auc_balanced"])
-    assert own == ["auc_cells", "colorfulness", "inception"]
-    assert real == ["ab_histogram", "colorfulness", "inception"]
+@pytest.mark.parametrize("shift", [0.0, 5.0, -5.0])
+def test_gap_lies_in_its_own_interval(shift: float) -> None:
+    """Also where the means are equal: the distances of resamples are all above 0, which is the value."""
+    spread = np.random.default_rng(0).normal(40, 9, 1000)
+    fake, real = Held({"colorfulness": spread[::-1] + shift}), Held({"colorfulness": spread})
+    estimate = measure("delta_colorfulness", fake, real)
+    assert estimate.value == pytest.approx(abs(shift))
+    assert estimate.low <= estimate.value <= estimate.high
+    assert (estimate.low == 0) == (shift == 0)
+    assert estimate.high - abs(shift) == pytest.approx(1.96 * np.std(spread - spread[::-1]) / 1000**0.5, rel=0.15)
 
 
 def test_gap_of_means_is_not_the_mean_gap() -> None:

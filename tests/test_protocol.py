@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,26 @@ def test_a_missing_key_is_named(tmp_path: Path):
 
 def test_a_protocol_is_found_by_name_and_by_path(tmp_path: Path):
     path = write(tmp_path)
-    assert find("mine", tmp_path) == find(str(path), FOLDER) == read(path)
+    assert find("mine", tmp_path) == replace(read(path), shipped=True)
+    assert find(str(path), FOLDER) == read(path)
+
+
+def test_only_ours_are_shipped_whatever_a_file_says(tmp_path: Path):
+    path = write(tmp_path, shipped=True)
+    assert not find(str(path), FOLDER).shipped
+    assert find("imagenet-val5k-crop", FOLDER).shipped
+    assert not find(str(FOLDER / "imagenet-val5k-crop.yaml"), tmp_path).shipped
+
+
+def test_the_name_is_the_file_s(tmp_path: Path):
+    write(tmp_path).rename(tmp_path / "imagenet-val5k-crop.yaml")
+    with pytest.raises(InputError, match="name is 'mine': it must be the file's, 'imagenet-val5k-crop'"):
+        read(tmp_path / "imagenet-val5k-crop.yaml")
+
+
+def test_names_are_compared_in_composed_form_and_need_not_be_unicode():
+    assert hash_of(["caf\u00e9.png"]) == hash_of(["cafe\u0301.jpg"])
+    assert hash_of(["caf\udce9.png"]) != hash_of(["cafe.png"])
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_all():

@@ -14,7 +14,8 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from gancolor import color, layers
-from gancolor.benchmark.photographs import Photographs, some, stem
+from gancolor.benchmark.photographs import Photographs, some
+from gancolor.benchmark.protocol import stem
 from gancolor.benchmark.records import digest
 from gancolor.checkpoint import describe, load
 from gancolor.color import Lab, gray, lab_to_rgb, rgb_to_lab
@@ -122,9 +123,9 @@ def stored(name: str, folder: Path, photographs: Photographs) -> tuple[Stored, l
         raise InputError(f"--candidate {name}: {str(error).partition(': ')[2]}") from error
     by_path, by_stem = defaultdict(list), defaultdict(list)
     for file in files:
-        by_path[str(PurePosixPath(file).with_suffix(""))].append(file)
+        by_path[_path(file)].append(file)
         by_stem[stem(file)].append(file)
-    same = {name: by_path.get(str(PurePosixPath(name).with_suffix("")), []) for name in photographs.names}
+    same = {name: by_path.get(_path(name), []) for name in photographs.names}
     owned = {file for found in same.values() for file in found}
     matches = {
         photograph: found or [file for file in by_stem.get(stem(photograph), []) if file not in owned]
@@ -138,6 +139,11 @@ def stored(name: str, folder: Path, photographs: Photographs) -> tuple[Stored, l
         )
     found = {photograph: match[0] for photograph, match in matches.items()}
     return Stored(source, found), sorted(set(files).difference(found.values()))
+
+
+def _path(name: str) -> str:
+    """A file's path without extension, as a name's stem is compared."""
+    return str(PurePosixPath(name).with_name(stem(name)))
 
 
 def _refuse_ambiguous(name: str, matches: Mapping[str, Sequence[str]]) -> None:

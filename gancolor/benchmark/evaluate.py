@@ -14,8 +14,8 @@ from gancolor.benchmark.findings import REAL, Findings, Reference
 from gancolor.benchmark.measures import measures
 from gancolor.benchmark.measuring import Measured, Reading, measure
 from gancolor.benchmark.numbers import METRICS
-from gancolor.benchmark.photographs import Cut, Photographs, photographs_at, select, some, stem, validated_on
-from gancolor.benchmark.protocol import Protocol
+from gancolor.benchmark.photographs import Cut, Photographs, photographs_at, select, some, validated_on
+from gancolor.benchmark.protocol import Protocol, stem
 from gancolor.benchmark.records import Store
 from gancolor.errors import InputError
 

@@ -4,7 +4,7 @@ A *record* is what is kept of each image: one value, a *column* (``psnr``), or a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -87,6 +87,38 @@ class OfMeans(Statistic):
 
 
 @dataclass(frozen=True)
+class Gap(Statistic):
+    """``|mean of outputs − mean of photographs|`` of one column.
+
+    Attributes:
+        own: see :class:`Statistic`; exactly one.
+        real: the same.
+    """
+
+    own: tuple[str]
+    real: tuple[str]
+
+    def measure(self, candidate: Records, real: Records) -> Estimate:
+        """By the bootstrap of the signed gap, whose interval is then folded at 0.
+
+        Where the means are equal, each resample has a gap above 0: their percentiles would leave out the value itself.
+        """
+        signed = bootstrap(lambda own, real: own - real, self._columns(candidate, real))
+        ends = abs(signed.low), abs(signed.high)
+        low = 0.0 if signed.low <= 0 <= signed.high else min(ends)
+        return Estimate(abs(signed.value), low, max(ends), signed.n)
+
+    def difference(self, candidate: Records, baseline: Records, real: Records) -> Estimate:
+        """By the paired bootstrap."""
+        return bootstrap_difference(
+            lambda own, real: np.abs(own - real), self._columns(candidate, real), self._columns(baseline, real)
+        )
+
+    def _columns(self, candidate: Records, real: Records) -> Sequence[np.ndarray]:
+        return [candidate.column(*self.own), real.column(*self.real)]
+
+
+@dataclass(frozen=True)
 class Between(Statistic):
     """A distance between the candidate's rows and those of the photographs.
 
@@ -140,11 +172,6 @@ class Metric:
         """Records of the candidate that it needs."""
         return self.statistic.own
 
-    @property
-    def real(self) -> tuple[str, ...]:
-        """Records of the photographs that it needs."""
-        return self.statistic.real
-
 
 def _mean(label: str, unit: str, better: Better, record: str, of_itself: bool = False) -> Metric:
     return Metric(label, unit, better, OfMeans((record,)), of_itself)
@@ -155,8 +182,7 @@ def _features(label: str, distance: Callable[[Rows, Rows], Jackknifed], record: 
 
 
 def _gap(label: str, record: str) -> Metric:
-    """``|mean of outputs − mean of photographs|``."""
-    return Metric(label, "", "lower", OfMeans((record,), (record,), lambda own, real: np.abs(own - real)))
+    return Metric(label, "", "lower", Gap((record,), (record,)))
 
 
 def _error(label: str, record: str) -> Metric:
@@ -196,14 +222,6 @@ METRICS: dict[str, Metric] = {
     "ab_distance": Metric("ab distance", "", "lower", _COLORS),
     "lightness_error": _mean("|ΔL|", "", "lower", "lightness_error"),
 }
-
-
-def needed(metrics: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Names of the records that metrics need of each candidate, and of the photographs."""
-    chosen = [METRICS[name] for name in metrics]
-    own = {record for metric in chosen for record in metric.own}
-    real = {record for metric in chosen for record in metric.real + metric.own * metric.of_itself}
-    return sorted(own), sorted(real)
 
 
 def measure(metric: str, candidate: Records, real: Records, reference: Records | None = None) -> Estimate:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import yaml
 from jaxtyping import UInt8
@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from gancolor.benchmark.protocol import Images
+from gancolor.benchmark.protocol import Images, stem
 from gancolor.checkpoint import build
 from gancolor.data import Folder, ListFile
 from gancolor.errors import InputError
@@ -100,11 +100,6 @@ def validated_on(checkpoint: Path) -> Photographs:
     data = yaml.safe_load(config.read_text())["data"]
     source = build(Source, data["source"])
     return Photographs(source, source.names("val")[: data.get("val_images")], f"the validation images of {config}")
-
-
-def stem(name: str) -> str:
-    """A file's name without folders and extension, by which lists and outputs are matched."""
-    return PurePosixPath(name).stem
 
 
 def some(names: Sequence[str], most: int = 5) -> str:

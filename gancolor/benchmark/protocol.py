@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from unicodedata import normalize
 
 from gancolor import arguments
 from gancolor.benchmark.numbers import METRICS
@@ -61,6 +62,9 @@ class Protocol:
             is over other images or another cut.
         source: who published it, and where the facts are from.
         doubt: what of it could not be verified; empty if all was.
+        tolerance: how far the fingerprint may be missed for reasons that the doubt names; 0 is sampling error only.
+        shipped: whether it is one of ours, as it is: only beside such a run may published numbers stand. Set by
+            :func:`find`, whatever a file says.
     """
 
     name: str
@@ -76,16 +80,23 @@ class Protocol:
     fingerprint: float | None = None
     source: str = ""
     doubt: str = ""
+    tolerance: float = 0.0
+    shipped: bool = False
+
+
+def stem(name: str) -> str:
+    """A file's name without folders and extension, in Unicode's composed form, which macOS takes apart."""
+    return normalize("NFC", PurePosixPath(name).stem)
 
 
 def stems(names: Iterable[str]) -> list[str]:
     """Names of files without folders and extensions, sorted: how a list of images is told from another."""
-    return sorted(PurePosixPath(name).stem for name in names)
+    return sorted(map(stem, names))
 
 
 def hash_of(names: Iterable[str]) -> str:
     """SHA-256 in hexadecimal digits of the sorted stems, each followed by a line feed; the order does not matter."""
-    return sha256("".join(f"{stem}\n" for stem in stems(names)).encode()).hexdigest()
+    return sha256("".join(f"{stem}\n" for stem in stems(names)).encode(errors="surrogateescape")).hexdigest()
 
 
 def find(name: str, folder: Path) -> Protocol:
@@ -98,9 +109,10 @@ def find(name: str, folder: Path) -> Protocol:
     Raises:
         InputError: no such name or file, or a file that cannot be used.
     """
-    for path in (folder / f"{name}.yaml", Path(name)):
-        if path.is_file():
-            return read(path)
+    if (folder / f"{name}.yaml").is_file():
+        return replace(read(folder / f"{name}.yaml"), shipped=True)
+    if Path(name).is_file():
+        return read(Path(name))
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     raise InputError(
         f"--protocol {name}: there is none of this name, and no such file{_nearest(name, known)} "
@@ -124,13 +136,15 @@ def read(path: Path) -> Protocol:
         raise InputError(f"--protocol {path}: {reason}") from error
     asked.pop("config")
     built: Any = keys.instantiate(asked)
-    protocol = Protocol(**vars(built))
+    protocol = replace(Protocol(**vars(built)), shipped=False)
     _check(protocol, path)
     return protocol
 
 
 def _check(protocol: Protocol, path: Path) -> None:
     """Raise for values of the right type that mean nothing."""
+    if protocol.name != path.stem:
+        raise InputError(f"--protocol {path}: name is {protocol.name!r}: it must be the file's, {path.stem!r}")
     for metric in protocol.metrics:
         if metric not in METRICS:
             raise InputError(f"--protocol {path}: metrics: there is no {metric!r}{_nearest(metric, list(METRICS))}")
