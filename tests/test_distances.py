@@ -34,6 +34,16 @@ class Held(Rows):
         return self.values[number::GROUPS]
 
 
+class Counted(Held):
+    """Counts how often it is read."""
+
+    reads = 0
+
+    def group(self, number: int) -> np.ndarray:
+        self.reads += 1
+        return super().group(number)
+
+
 def features(images: int, size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Two sets as an Inception sees photographs and somewhat paler ones: of decaying spectrum, not normal, paired."""
     draw = np.random.default_rng(seed)
@@ -75,8 +85,8 @@ class TestFrechet:
     @pytest.mark.filterwarnings("ignore:.*disp.*:DeprecationWarning")  # pytorch-fid's call of scipy
     def test_is_pytorch_fid_s_with_sets_of_two_sizes(self) -> None:
         fake, real = features(400, 48)[0], features(333, 48, seed=1)[1]
-        pair = [statistics(x.astype(np.float64)) for x in (fake, real)]
-        other = calculate_frechet_distance(*(value for side in pair for value in side.values()))
+        one, two = (statistics(x.astype(np.float64)) for x in (fake, real))
+        other = calculate_frechet_distance(one["mu"], one["sigma"], two["mu"], two["sigma"])
         assert frechet(Held(fake), Held(real))[0] == pytest.approx(other, rel=1e-6)
 
     def test_of_few_images_is_that_in_their_own_plane(self) -> None:
@@ -102,6 +112,17 @@ class TestFrechet:
         expected = np.square(real.mean(0) - np.float32(0.3)).sum() + np.cov(real, rowvar=False).trace()
         assert value == pytest.approx(expected, rel=1e-6)
         assert error(without) == pytest.approx(error(again(frechet, np.full((60, 24), 0.3), real)), rel=0.1)
+
+    def test_photographs_are_fitted_once_for_all_candidates_also_by_two_networks(self) -> None:
+        photographs = [Counted(features(60, 24, seed)[1]) for seed in range(2)]
+        reads = []
+        for candidate in range(3):
+            for real in photographs:
+                frechet(Held(features(60, 24, candidate)[0]), real)
+            reads.append([real.reads for real in photographs])
+        first, second, third = np.array(reads)
+        assert (second - first < first).all()
+        assert (third - second == second - first).all()
 
     @pytest.mark.parametrize(("images", "size"), [(640, 16), (110, 48), (60, 48), (45, 64)])
     def test_first_order_jackknife_is_near_that_of_fitting_again(self, images: int, size: int) -> None:

@@ -45,6 +45,10 @@ class Held(Records):
         self.asked.append(name)
         return HeldRows(self.values[name])
 
+    def without(self, group: int) -> "Held":
+        """The same without every twentieth image."""
+        return Held({name: value[np.arange(len(value)) % GROUPS != group] for name, value in self.values.items()})
+
 
 def records(seed: int, images: int = 60) -> Held:
     """Every record of one candidate, or of photographs."""
@@ -103,18 +107,27 @@ def test_every_metric_is_expected_something_of() -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 class TestEveryMetric:
-    def test_is_its_definition_inside_its_interval(self, metric: str) -> None:
+    def test_is_its_definition(self, metric: str) -> None:
         estimate = measure(metric, FAKE, REAL)
         assert estimate.value == pytest.approx(EXPECTED[metric], rel=1e-7)
-        assert estimate.low < estimate.value < estimate.high
         assert estimate.n == 60
 
     def test_difference_is_of_the_two_numbers(self, metric: str) -> None:
         estimate = difference(metric, FAKE, OTHER, REAL)
         values = [measure(metric, side, REAL).value for side in (FAKE, OTHER)]
         assert estimate.value == pytest.approx(values[0] - values[1])
-        assert estimate.low < estimate.value < estimate.high
         assert estimate.n == 60
+
+    def test_intervals_are_as_wide_as_the_numbers_without_a_twentieth_say(self, metric: str) -> None:
+        """However they were found. The spread of 20 such numbers is itself uncertain by a sixth."""
+        parts = [[side.without(group) for side in (FAKE, OTHER, REAL)] for group in range(GROUPS)]
+        numbers = np.array([[measure(metric, side, real).value for side in sides] for *sides, real in parts])
+        for estimate, values in [
+            (measure(metric, FAKE, REAL), numbers[:, 0]),
+            (difference(metric, FAKE, OTHER, REAL), numbers[:, 0] - numbers[:, 1]),
+        ]:
+            assert estimate.low < estimate.value < estimate.high
+            assert estimate.high - estimate.low == pytest.approx(4 * np.sqrt(GROUPS - 1) * values.std(), rel=0.45)
 
     def test_difference_from_itself_is_surely_zero(self, metric: str) -> None:
         estimate = difference(metric, FAKE, FAKE, REAL)
@@ -145,6 +158,15 @@ class TestEveryMetric:
 def test_photographs_have_what_pictures_have_by_themselves() -> None:
     assert [name for name, metric in METRICS.items() if metric.of_itself] == ["colorfulness", "colorfulness_abs"]
     assert measure("colorfulness", REAL, REAL).value == pytest.approx(mean(REAL, "colorfulness"))
+
+
+@pytest.mark.parametrize("metric", [name for name, metric in METRICS.items() if metric.disjoint])
+def test_photographs_have_distances_from_other_photographs(metric: str) -> None:
+    """The floor of a table whose FID is against other real images."""
+    estimate = measure(metric, REAL, REAL, REFERENCE)
+    assert estimate == measure(metric, Held(REAL.values), REFERENCE)
+    assert estimate.low < estimate.value < estimate.high
+    assert estimate.value > measure(metric, REAL, REAL).value + 0.01
 
 
 @pytest.mark.parametrize("shift", [0.0, 5.0, -5.0])

@@ -1,14 +1,19 @@
 """Records on disk: whole or not at all, and the same rows however they were cut into batches."""
 
 import errno
+import gc
 import itertools
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile, gettempdir
+from typing import IO, Any
 
 import numpy as np
 import pytest
 import torch
 
+from gancolor.benchmark import records
 from gancolor.benchmark.intervals import GROUPS
 from gancolor.benchmark.records import Batch, Store, StoredRecords, StoredRows, digest
 from gancolor.errors import InputError
@@ -138,11 +143,61 @@ def test_a_group_may_be_empty(tmp_path: Path) -> None:
     assert [rows.group(number).shape for number in (4, 5, 19)] == [(1, 3), (0, 3), (0, 3)]
 
 
+def test_every_file_of_vectors_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=(47, 3)).astype(np.float32)
+    rows = StoredRows("v", batches(Store(tmp_path), values, [32, 15]))
+    loaded, load = [], Batch.load
+    monkeypatch.setattr(Batch, "load", lambda batch, name: loaded.append(batch.files[name]) or load(batch, name))
+    for number in [*range(GROUPS), 3]:
+        np.testing.assert_array_equal(rows.group(number), values[number::GROUPS])
+    assert len(loaded) == len(set(loaded)) == 2
+
+
+def test_the_copy_goes_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed, not left to a ResourceWarning; and another object has a copy of its own."""
+    made = temporary(monkeypatch, TemporaryFile)
+    cut = batches(Store(tmp_path), np.ones((5, 3), np.float32), [2, 3])
+    one, other = StoredRows("v", cut), StoredRows("v", cut)
+    assert not made
+    np.testing.assert_array_equal(one.group(0), other.group(0))
+    del one
+    gc.collect()
+    assert [file.closed for file in made] == [True, False]
+    assert other.group(0).shape == (1, 3)
+
+
+def test_a_full_temporary_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = temporary(monkeypatch, partial(Path("/dev/full").open, "w+b"))
+    rows = StoredRows("v", batches(Store(tmp_path), np.ones((1, 3), np.float32), [1]))
+    with pytest.raises(InputError, match=f"^{gettempdir()} cannot keep v .*No space left on device.*TMPDIR$"):
+        rows.group(0)
+    assert made[0].closed
+
+
+def test_a_missing_file_is_not_the_temporary_folder_s_fault(tmp_path: Path) -> None:
+    cut = batches(Store(tmp_path), np.ones((5, 3), np.float32), [2, 3])
+    cut[1].files["v"].unlink()
+    with pytest.raises(FileNotFoundError, match=cut[1].files["v"].name):
+        StoredRows("v", cut).group(0)
+
+
+def temporary(monkeypatch: pytest.MonkeyPatch, make: Callable[[], IO[bytes]]) -> list[IO[bytes]]:
+    """The temporary files from now on, made another way."""
+    made: list[IO[bytes]] = []
+
+    def remembered() -> IO[bytes]:
+        made.append(make())
+        return made[-1]
+
+    monkeypatch.setattr(records, "TemporaryFile", remembered)
+    return made
+
+
 def test_records_are_in_the_order_of_the_photographs(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     cut = batches(Store(tmp_path), values, [3, 3, 1])
     for some in itertools.permutations([*cut, Batch([], {})]):  # as other processes hand them in
-        records = StoredRecords(some)
-        np.testing.assert_array_equal(records.column("first"), values[:, 0])
-        np.testing.assert_array_equal(records.rows("v").group(0), values[:1])
-        assert list(records.columns()) == ["first"]
+        found = StoredRecords(some)
+        np.testing.assert_array_equal(found.column("first"), values[:, 0])
+        np.testing.assert_array_equal(found.rows("v").group(0), values[:1])
+        assert list(found.columns()) == ["first"]

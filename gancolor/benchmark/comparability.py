@@ -97,7 +97,7 @@ def _difference(images: Images, names: Sequence[str]) -> str:
     """How a list differs from what a rule makes, or, without a rule, from the count."""
     rule, actual = images.rule(), stems(names)
     if not rule:
-        return f", which has {images.count}" if len(names) != images.count else ", though there are as many"
+        return ": the names differ" if images.count in (None, len(names)) else f", which has {images.count}"
     missing, extra = sorted(set(rule) - set(actual)), sorted(set(actual) - set(rule))
     repeated = len(actual) - len(set(actual))
     parts = [f"{len(some)} {what} ({_some(some)})" for some, what in ((missing, "missing"), (extra, "extra")) if some]

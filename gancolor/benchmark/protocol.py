@@ -109,10 +109,9 @@ def find(name: str, folder: Path) -> Protocol:
     Raises:
         InputError: no such name or file, or a file that cannot be used.
     """
-    if (folder / f"{name}.yaml").is_file():
-        return replace(read(folder / f"{name}.yaml"), shipped=True)
-    if Path(name).is_file():
-        return read(Path(name))
+    for path in (folder / f"{name}.yaml", Path(name)):
+        if path.is_file():  # the first is elsewhere too, if the name is a path
+            return replace(read(path), shipped=path.resolve().parent == folder.resolve())
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     raise InputError(
         f"--protocol {name}: there is none of this name, and no such file{_nearest(name, known)} "

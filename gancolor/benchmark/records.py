@@ -8,6 +8,7 @@ measured again without anybody asking.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -96,7 +97,7 @@ class Batch:
 class StoredRows(Rows):
     """A record of one vector an image, read group by group.
 
-    A group has a few rows of every file, and distances read groups hundreds of times. So whoever asks first has all rows
+    A group has a few rows of every file, and distances read groups hundreds of times. So the first to ask has all rows
     copied, sorted by group, into one temporary file, which goes with the object: 8 kB an image of 2,048 features.
 
     Args:
@@ -131,6 +132,8 @@ class StoredRows(Rows):
             try:
                 self._write(file, vectors, start)
             except OSError as error:
+                with suppress(OSError):  # no room for the rest of its buffer either
+                    file.close()
                 raise InputError(
                     f"{gettempdir()} cannot keep {self.record} for a while ({error}): name another by TMPDIR"
                 ) from error
