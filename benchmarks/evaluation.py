@@ -106,7 +106,7 @@ def usual(folder: Path, candidate: str, environment: Mapping[str, str]) -> list[
 
 def ours(folder: Path, candidates: Sequence[str], cache: Path, size: int, environment: Mapping[str, str]) -> Run:
     """The candidates by evaluate.py."""
-    command = [sys.executable, HERE.parent / "evaluate.py", "--protocol", folder / "protocol.yaml", "--size", str(size)]
+    command = [sys.executable, HERE.parent / "evaluate.py", "--protocol", folder / "folder.yaml", "--size", str(size)]
     command += ["--data", folder / "real", "--output", folder / "results", "--cache", cache, "--device", "cpu"]
     command += ["--batch_size", str(BATCH)]
     return run([*command, *(f"--candidate={name}={folder / name}" for name in candidates)], environment)
@@ -200,7 +200,7 @@ def main(given: list[str]) -> None:
         real = write_pictures(folder, asked.photographs, asked.images, asked.size)
         write_hub(folder / "home", asked.weights)
         protocol = yaml.safe_load((HERE.parent / "configs" / "benchmark" / "folder.yaml").read_text())
-        (folder / "protocol.yaml").write_text(yaml.safe_dump(protocol | {"metrics": METRICS}, allow_unicode=True))
+        (folder / "folder.yaml").write_text(yaml.safe_dump(protocol | {"metrics": METRICS}, allow_unicode=True))
         result = measure(folder, real, asked.weights, asked.threads, asked.repeats)
     packages = ("gancolor", "torch", "torchvision", "pytorch-fid", "lpips", "scikit-image")
     about = {
