@@ -31,7 +31,7 @@ TINY = 128  # pixels; smaller pictures are kept exactly and enlarged
 LARGEST = 512  # pixels; larger ones are shrunk: the report is for looking, not for measuring
 
 GEOMETRY = {
-    "crop": "short side resized, center cropped to a square",
+    "crop": "center cropped to a square, then resized",
     "squash": "resized to a square, aspect ratio lost",
 }
 LIGHTNESS = {"output": "as each candidate delivers it", "input": "the photograph's own, put back into every output"}
