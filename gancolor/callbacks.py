@@ -160,6 +160,10 @@ class Progress(ProgressBar):
         if self._bar is not None:
             self._bar.close()
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Close the bar: what is said next begins a line of its own."""
+        self.on_train_end(trainer, pl_module)
+
 
 def panel(rows: dict[str, UInt8[Tensor, "B 3 H W"]]) -> UInt8[np.ndarray, "h w 3"]:
     """Pictures side by side, a row each of the same photographs, with the row's name at the left."""

@@ -6,12 +6,14 @@ names. The description is plain data, so ``torch.load(weights_only=True)`` reads
 
 import importlib
 import inspect
+import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -86,8 +88,8 @@ def read(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
-    if not is_zipfile(path):  # torch.save writes one; torch.load takes anything else for a pickle of old and gets lost
-        raise InputError(f"{path}: not a checkpoint, or one that was cut off")
+    if not _undamaged(path):
+        raise InputError(f"{path}: not a checkpoint, or one that was cut off or damaged")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -96,6 +98,18 @@ def read(path: Path) -> dict[str, Any]:
     if not (isinstance(content, dict) and KEY in content):
         raise InputError(f"{path}: not a checkpoint written by gancolor's train.py")
     return content
+
+
+def _undamaged(path: Path) -> bool:
+    """Whether a file is what ``torch.save`` writes, a zip archive, and every checksum in it is right.
+
+    ``torch.load`` compares none: of a file with a flipped bit it returns other weights without a word.
+    """
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, IndexError):
+        return False  # what zipfile may raise of nonsense in an archive's directory
 
 
 def load(path: Path) -> Trained:

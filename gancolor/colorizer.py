@@ -85,8 +85,12 @@ class Colorizer(pl.LightningModule):
 
     # One step reads like the paper.
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """The discriminator's move, then the generator's, on the same pictures and the same prediction."""
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The discriminator's move, then the generator's, on the same pictures and the same prediction.
+
+        Returns:
+            Each term of both losses, unweighted, by the name under which it is logged.
+        """
         chunks = self._chunks(batch.rgb)
         # With one chunk both moves share one pass of the generator; with more, keeping every graph would save nothing.
         shared = [self._predict(chunks[0], 0)] if len(chunks) == 1 else None
@@ -99,6 +103,7 @@ class Colorizer(pl.LightningModule):
         self._log(terms)
         if self.images_seen >= self.images:
             self.trainer.should_stop = True
+        return terms
 
     def _discriminator_move(self, chunks: list[Lab], shared: list[Prediction] | None) -> dict[str, Tensor]:
         """Descend on the discriminator's loss; it sees the prediction, cut from the generator's graph."""

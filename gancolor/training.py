@@ -11,16 +11,20 @@ from typing import Literal
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
+from gancolor import atomic
 from gancolor.callbacks import Evaluate, ImagePanel, Progress
 from gancolor.checkpoint import KEY, read
+from gancolor.checkpointing import CHECKPOINTS, AtomicIO, Checkpointing
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData
 from gancolor.errors import InputError
+from gancolor.faults import one_line
+from gancolor.guard import FiniteGuard
 from gancolor.loggers import CSV, Log
+from gancolor.preemption import Preemption
 from gancolor.scores import table
 from gancolor.strategy import PerNetworkDDP
 
@@ -39,6 +43,8 @@ class Training:
         precision: ``bf16-mixed`` is faster on GPUs made since 2020, and on CPUs with bf16 instructions.
         sync_batchnorm: batch statistics over all processes; GPU only.
         validate_every: images seen between validations; each writes samples and checkpoints.
+        checkpoint_every: images seen between checkpoints, all that a killed run can lose; by default as
+            ``validate_every``.
         log_every: batches between rows in the log.
         sample_images: number of validation images in the sample grids.
         measure_images: number of training images on which color statistics are measured at the start.
@@ -53,6 +59,7 @@ class Training:
         precision: Precision = "32-true",
         sync_batchnorm: bool = False,
         validate_every: int = 10_000,
+        checkpoint_every: int | None = None,
         log_every: int = 50,
         sample_images: int = 8,
         measure_images: int = 1_000,
@@ -61,38 +68,46 @@ class Training:
         self.accelerator, self.devices, self.nodes = accelerator, devices, nodes
         self.precision: Precision = precision
         self.sync_batchnorm, self.validate_every, self.log_every = sync_batchnorm, validate_every, log_every
+        self.checkpoint_every = checkpoint_every
         self.sample_images, self.measure_images, self.logs = sample_images, measure_images, logs or []
-        for name in ("validate_every", "log_every", "sample_images", "measure_images"):
-            if getattr(self, name) < 1:
-                raise InputError(f"training.{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("validate_every", "checkpoint_every", "log_every", "sample_images", "measure_images"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"training.{name} is {value}: it must be at least 1")
 
     def fit(
         self, colorizer: Colorizer, data: ColorData, run_dir: Path, resume: Path | None = None, config: str = ""
     ) -> None:
-        """Train to the end, or on from a checkpoint; everything that it leaves is in ``run_dir``."""
+        """Train to the end, or on from a checkpoint; everything that it leaves is in ``run_dir``.
+
+        Raises:
+            InputError: something given cannot be used.
+            Stopped: a signal, a full disk, a loss that is no number or a killed process ended it; see ``code``.
+        """
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises otherwise
         if resume is not None:
             colorizer.refuse_another_run(read(resume)[KEY])
         train, val = data.train_loader(), data.val_loader()  # first: data that cannot be used leave no folder behind
-        evaluate = Evaluate()
+        evaluate, guard, preemption = Evaluate(), FiniteGuard(train.images.names), Preemption()
         try:
-            trainer = self.trainer(data.batch_size, run_dir, evaluate)
+            trainer = self.trainer(data.batch_size, run_dir, evaluate, guard, preemption)
         except MisconfigurationException as error:
             raise InputError(f"training: {' '.join(str(error).split())}") from error
-        _keep(config, run_dir)
-        if resume is None:
-            colorizer.measure(lambda: data.sample(self.measure_images))
-        with warnings.catch_warnings():
+        with one_line(trainer, run_dir), preemption.watching(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # Lightning 2.6's own use of torch
-            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when resuming
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # the generator's average, rightly
+            _keep(config, run_dir)
+            if resume is None:
+                colorizer.measure(lambda: data.sample(self.measure_images))
             trainer.fit(colorizer, train, val, ckpt_path=resume, weights_only=True)
         report(run_dir, evaluate, data.unreadable)
 
-    def trainer(self, batch_size: int, run_dir: Path, evaluate: Evaluate) -> pl.Trainer:
+    def trainer(
+        self, batch_size: int, run_dir: Path, evaluate: Evaluate, guard: FiniteGuard, preemption: Preemption
+    ) -> pl.Trainer:
         """Lightning's trainer, with what is wrong for a GAN already decided."""
-        checkpoints = run_dir / "checkpoints"
-        return pl.Trainer(
+        writer, every = AtomicIO(), (self.checkpoint_every or self.validate_every) // batch_size
+        trainer = pl.Trainer(
             accelerator=self.accelerator,
             devices=self.devices,
             num_nodes=self.nodes,
@@ -110,15 +125,20 @@ class Training:
                 evaluate,
                 ImagePanel(run_dir / "samples", self.sample_images),
                 Progress(),
-                ModelCheckpoint(checkpoints, "best", monitor="val/psnr", mode="max", enable_version_counter=False),
-                ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
+                guard,
+                Checkpointing(run_dir / CHECKPOINTS, max(1, every), writer, preemption, guard),
             ],
             default_root_dir=run_dir,
             # Requeueing would save between the two moves of a step, and what it saved would start the next run.
-            plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
+            plugins=[writer, *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else [])],
             use_distributed_sampler=False,  # the loader shares images out itself
             enable_model_summary=False,
         )
+        # Preemption takes the place of Lightning's own handling of signals, which stops between any two operations and
+        # talks to the other processes from inside the handler; and of its broadcast, which waits for the GPU each step.
+        trainer._signal_connector.register_signal_handlers = lambda: None
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+        return trainer
 
 
 @rank_zero_only
@@ -126,7 +146,7 @@ def _keep(config: str, run_dir: Path) -> None:
     """Write the configuration down beside the results, for the next reader and for resuming."""
     run_dir.mkdir(parents=True, exist_ok=True)
     if config:
-        (run_dir / CONFIG).write_text(config)
+        atomic.write(run_dir / CONFIG, config.encode())
 
 
 @rank_zero_only

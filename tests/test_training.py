@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from gancolor.adversarial import Vanilla
 from gancolor.callbacks import MARGIN, TILE
@@ -65,10 +66,10 @@ def test_resumed_run_equals_the_uninterrupted_one(
 
     step = Colorizer.training_step
 
-    def crash(self: Colorizer, batch: Batch, batch_idx: int) -> None:
+    def crash(self: Colorizer, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         if self.images_seen == crash_at:
             raise Crash
-        step(self, batch, batch_idx)
+        return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patched:
         patched.setattr(Colorizer, "training_step", crash)

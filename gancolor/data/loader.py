@@ -12,6 +12,7 @@ import torch.distributed
 from torch.utils.data import DataLoader
 
 from gancolor.data.images import Sample, TrainImages, ValImages, seeded
+from gancolor.data.workers import outlive_signals
 from gancolor.errors import InputError
 from gancolor.interfaces import Batch
 
@@ -50,6 +51,7 @@ class Reader:
             batch_sampler=self._plan,
             num_workers=workers,
             collate_fn=_collate,
+            worker_init_fn=outlive_signals,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # without one of its own it draws from the global generator

@@ -1,0 +1,27 @@
+"""Reading processes that outlive the signals meant for the training: who asks the whole job to leave, asks them too."""
+
+import os
+import signal
+import threading
+
+
+def outlive_signals(worker: int) -> None:
+    """Ignore what asks a training to leave, but for the training process's own request to end.
+
+    A worker that died of it would break the step that the training still finishes: PyTorch raises an error at once,
+    wherever the training stands. A scheduler signals all processes of a job, and Ctrl-C those of a terminal.
+
+    Args:
+        worker: the worker's number, as a DataLoader's ``worker_init_fn`` is given it.
+    """
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    threading.Thread(target=_end_at_request, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_at_request(parent: int) -> None:
+    """Wait for the training process's SIGTERM, passing over everybody else's."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
+        pass
+    os._exit(0)

@@ -1,0 +1,248 @@
+"""Runs that are told to leave, or die, at any step: what they leave, and that the rest is that of an undisturbed run."""
+
+import csv
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gancolor.adversarial import Vanilla
+from gancolor.callbacks import Evaluate
+from gancolor.checkpoint import read
+from gancolor.checkpointing import newest
+from gancolor.colorizer import Colorizer
+from gancolor.data import ColorData, Scenes
+from gancolor.discriminators import PatchGAN
+from gancolor.errors import InputError, Stopped
+from gancolor.generators import UNet
+from gancolor.interfaces import Batch
+from gancolor.losses import L1
+from gancolor.training import Training
+
+BATCH, EPOCH, IMAGES = 2, 16, 42  # the run ends five batches into its third epoch
+VALIDATE, SAVE, LOG = 10, 6, 3  # images, images, batches: they meet at odd places
+
+
+def fit(run_dir: Path, resume: bool = False, **training: Any) -> None:
+    torch.manual_seed(0)
+    model = Colorizer(
+        UNet(depth=4, width=4, dropout=0.5, norm="group"),
+        PatchGAN(layers=1, width=4, norm="group"),
+        Vanilla(),
+        {"l1": L1(50.0)},
+        images=IMAGES,
+        ema_decay=0.9,
+    )
+    data = ColorData(Scenes(train=EPOCH, val=4, size=16), size=16, load_size=18, batch_size=BATCH, workers=0)
+    settings = {"validate_every": VALIDATE, "checkpoint_every": SAVE, "log_every": LOG} | training
+    Training(accelerator="cpu", **settings).fit(
+        model, data, run_dir, newest(run_dir / "checkpoints") if resume else None
+    )
+
+
+def rows(run_dir: Path) -> dict[tuple[int, str], str]:
+    """Images seen and column → value, over all versions of a run's log."""
+    found: dict[tuple[int, str], str] = {}
+    for path in sorted(run_dir.glob("log/version_*/metrics.csv")):
+        with path.open() as file:
+            for row in csv.DictReader(file):
+                found |= {(int(row["step"]), name): value for name, value in row.items() if value and name != "epoch"}
+    return found
+
+
+def content(path: Path) -> dict[str, Any]:
+    """A checkpoint without what counts Lightning's own restarts."""
+    return {k: v for k, v in read(path).items() if k not in ("loops", "epoch", "hyper_parameters")}
+
+
+def assert_same(left: Any, right: Any, where: str = "") -> None:
+    assert type(left) is type(right), where
+    if isinstance(left, Tensor):
+        assert torch.equal(left, right), where
+    elif isinstance(left, dict):
+        assert left.keys() == right.keys(), where
+        for key in left:
+            assert_same(left[key], right[key], f"{where}.{key}")
+    elif isinstance(left, list | tuple):
+        assert len(left) == len(right), where
+        for i, (a, b) in enumerate(zip(left, right, strict=True)):
+            assert_same(a, b, f"{where}[{i}]")
+    else:
+        assert left == right, where
+
+
+def assert_same_run(left: Path, right: Path) -> None:
+    for name in ("last.ckpt", "best.ckpt"):
+        assert_same(content(left / "checkpoints" / name), content(right / "checkpoints" / name), name)
+    assert rows(left) == rows(right)
+    pictures = [{p.name: p.read_bytes() for p in run.glob("samples/*")} for run in (left, right)]
+    assert pictures[0] == pictures[1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("whole")
+    fit(run_dir)
+    return run_dir
+
+
+STEP, VALIDATION = Colorizer.training_step, Evaluate.on_validation_batch_end
+
+
+def strike(monkeypatch: pytest.MonkeyPatch, at: int, blow: Any, during: str = "step") -> None:
+    """Have something happen in the step, or the validation, after so many images."""
+
+    def training_step(self: Colorizer, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        if during == "step" and self.images_seen == at:
+            blow()
+        return STEP(self, batch, batch_idx)
+
+    def on_validation_batch_end(self: Evaluate, trainer: Any, pl_module: Any, *others: Any) -> None:
+        if during == "validation" and pl_module.images_seen == at:
+            blow()
+        VALIDATION(self, trainer, pl_module, *others)
+
+    monkeypatch.setattr(Colorizer, "training_step", training_step)
+    monkeypatch.setattr(Evaluate, "on_validation_batch_end", on_validation_batch_end)
+
+
+def kill(number: int) -> Any:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("at", range(0, IMAGES, BATCH))
+def test_a_signal_at_any_step_costs_nothing(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    with monkeypatch.context() as patched:
+        strike(patched, at, kill(signal.SIGTERM))
+        if at == IMAGES - BATCH:  # the last step: it is too late to leave
+            fit(tmp_path)
+        else:
+            with pytest.raises(
+                Stopped, match=f"stopped by SIGTERM; .*last.ckpt has seen {at + BATCH} images: go on"
+            ) as stop:
+                fit(tmp_path)
+            assert stop.value.code == 75
+            fit(tmp_path, resume=True)
+    assert_same_run(tmp_path, whole)
+
+
+@pytest.mark.parametrize("at", range(VALIDATE, IMAGES - BATCH, VALIDATE))
+def test_a_validation_that_is_left_is_done_again(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    with monkeypatch.context() as patched:
+        strike(patched, at, kill(signal.SIGUSR1), "validation")
+        with pytest.raises(Stopped, match=f"stopped by SIGUSR1; .*has seen {at} images"):
+            fit(tmp_path)
+    assert (tmp_path / "samples" / f"{at:09d}.png").exists() is False
+    fit(tmp_path, resume=True)
+    assert_same_run(tmp_path, whole)
+
+
+def test_the_last_validation_is_not_put_off(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    strike(monkeypatch, IMAGES, kill(signal.SIGTERM), "validation")
+    fit(tmp_path)
+    assert_same_run(tmp_path, whole)
+
+
+class Crash(Exception):
+    pass
+
+
+def crash() -> None:
+    raise Crash
+
+
+@pytest.mark.parametrize("at", range(SAVE, IMAGES, BATCH))
+def test_a_crash_costs_less_than_the_time_between_two_checkpoints(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    with monkeypatch.context() as patched:
+        strike(patched, at, crash)
+        with pytest.raises(Crash):
+            fit(tmp_path)
+    last = newest(tmp_path / "checkpoints")
+    assert last is not None
+    assert at - SAVE < read(last)["gancolor"]["images"] <= at
+    fit(tmp_path, resume=True)
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_second_signal_changes_nothing(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    write = atomic.write
+
+    def struck_again(*args: Any, **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        write(*args, **options)
+
+    with monkeypatch.context() as patched:
+        strike(patched, 12, twice)
+        patched.setattr(atomic, "write", struck_again)
+        with pytest.raises(Stopped, match="stopped by SIGINT; .*has seen 14 images") as stop:
+            fit(tmp_path)
+    assert stop.value.code == 130
+    fit(tmp_path, resume=True)
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_signal_before_the_first_step_ends_the_run_there(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Colorizer, "measure", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Stopped, match="^stopped by SIGTERM; nothing was saved yet: begin again$") as stop:
+            fit(tmp_path)
+    assert stop.value.code == 75
+    fit(tmp_path)
+    assert_same_run(tmp_path, whole)
+
+
+def test_afterwards_signals_mean_what_they_meant(whole: Path) -> None:
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("where", ["write", "fsync", "replace", "log", "samples"])
+def test_a_full_disk_costs_the_run_and_not_the_checkpoint(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with monkeypatch.context() as patched:
+        strike(patched, 24, lambda: fill(patched, where, full))
+        with pytest.raises(Stopped, match=r"cannot be written \(No space left on device\): make room there; ") as stop:
+            fit(tmp_path)
+    assert stop.value.code == 1
+    assert f"{tmp_path}" in str(stop.value)
+    assert f"{tmp_path}/checkpoints/last.ckpt has seen 24 images: go on with --resume auto" in str(stop.value)
+    assert "\n" not in str(stop.value)
+    assert not [*tmp_path.rglob("*.part")]
+    fit(tmp_path, resume=True)
+    assert_same_run(tmp_path, whole)
+
+
+def fill(patched: pytest.MonkeyPatch, where: str, full: OSError) -> None:
+    """From now on, something finds no room."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise full
+
+    target: Any = {"write": atomic.os, "fsync": atomic.os, "replace": Path, "log": CSVLogger, "samples": Image.Image}[
+        where
+    ]
+    if where == "write":
+        open_ = Path.open
+        patched.setattr(
+            Path, "open", lambda self, *a: Full(open_(self, *a), full) if "b" in str(a) else open_(self, *a)
+        )
+    else:
+        patched.setattr(target, {"fsync": "fsync", "replace": "replace", "log": "save", "samples": "save"}[where], fail)
