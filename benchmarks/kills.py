@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from gancolor.checkpointing import BEST, LAST, newest
 from gancolor.errors import InputError
 
 HERE = Path(__file__).parent
-TRAIN = [sys.executable, HERE.parent / "train.py"]
+TRAIN = HERE.parent / "train.py"
 BAR = re.compile(r"\|\s*([\d.]+)(k?)/[\d.]+k? \[")
 TMPFS = 64 * 2**20  # bytes, of which one run's checkpoints take a small part
 PATIENCE = 600  # seconds for a leg
@@ -71,6 +71,8 @@ class Leg:
     def end(self) -> int:
         """Wait for its end, and return the exit code."""
         self.follow(until=float("inf"))
+        assert self.process.stderr is not None
+        self.process.stderr.close()
         return self.process.wait(PATIENCE)
 
     @property
@@ -180,9 +182,9 @@ def small_disk(folder: Path) -> Iterator[bool]:
             subprocess.run(["umount", folder], check=True)
 
 
-def start(config: Path, run_dir: Path) -> Leg:
+def start(config: Path, run_dir: Path, *options: str, launcher: Sequence[str] = ()) -> Leg:
     """Begin, or go on: it is one command."""
-    command = [*TRAIN, "--config", config, "--run_dir", run_dir, "--resume", "auto"]
+    command = [sys.executable, *launcher, TRAIN, "--config", config, "--run_dir", run_dir, "--resume", "auto", *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True

@@ -52,7 +52,8 @@ def _understood(error: Exception, run_dir: Path) -> Stopped | None:
     """What befell this process alone, in words."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return Stopped(f"{error.filename or run_dir} cannot be written ({error.strerror}): make room there")
-    if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
+    killed = isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
+    if killed or isinstance(error, ConnectionError | EOFError):  # the latter while it handed a batch over
         reason = str(error).splitlines()[0].rstrip(". ")
         return Stopped(f"a process that reads photographs was lost ({reason}): is the memory enough for data.workers?")
     return None

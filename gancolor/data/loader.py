@@ -4,6 +4,7 @@ That one rule makes a run resume exactly, with any number of worker processes an
 """
 
 import logging
+import signal
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch.distributed
 from torch.utils.data import DataLoader
 
 from gancolor.data.images import Sample, TrainImages, ValImages, seeded
-from gancolor.data.workers import outlive_signals
+from gancolor.data.workers import handler_kept, outlive_signals
 from gancolor.errors import InputError
 from gancolor.interfaces import Batch
 
@@ -60,7 +61,9 @@ class Reader:
     def read(self, batches: Iterable[list[Any]]) -> Iterator[Batch]:
         """Read one batch for each list of the data set's keys; a batch without a readable image is left out."""
         self._plan.batches = batches
-        for batch, unreadable in self._loader:
+        with handler_kept(signal.SIGCHLD):
+            passes = iter(self._loader)
+        for batch, unreadable in passes:
             for name, reason in unreadable.items():
                 self._report(name, reason)
             if batch is not None:

@@ -1,8 +1,10 @@
-"""Reading processes that outlive the signals meant for the training: who asks the whole job to leave, asks them too."""
+"""Processes that read for a training: they outlive the signals meant for it; their death is told at the next batch."""
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def outlive_signals(worker: int) -> None:
@@ -25,3 +27,18 @@ def _end_at_request(parent: int) -> None:
     while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
         pass
     os._exit(0)
+
+
+@contextmanager
+def handler_kept(number: int) -> Iterator[None]:
+    """Leave a signal to its present handler whatever is called meanwhile.
+
+    A DataLoader takes SIGCHLD, and raises an error of a killed worker from there: in the middle of a step, of a save,
+    or of handling that very error. Without it, the error comes where the next batch is asked for, seconds later.
+    """
+    before = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(number, before)
