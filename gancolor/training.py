@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities import rank_zero_only
@@ -26,7 +27,9 @@ from gancolor.guard import FiniteGuard
 from gancolor.loggers import CSV, Log
 from gancolor.preemption import Preemption
 from gancolor.scores import table
+from gancolor.speed import prepare
 from gancolor.strategy import PerNetworkDDP
+from gancolor.throughput import Throughput, Waiting
 
 CONFIG = "config.yaml"  # in a run's folder
 NEVER = 10**9  # with a limit on the steps, Lightning restores the place in the data wherever a run was cut off
@@ -40,7 +43,17 @@ class Training:
         accelerator: where to compute; ``auto`` takes a GPU if there is one.
         devices: number of processes on each machine, one a GPU; −1 takes every GPU.
         nodes: number of machines.
-        precision: ``bf16-mixed`` is faster on GPUs made since 2020, and on CPUs with bf16 instructions.
+        precision: ``bf16-mixed`` is faster on GPUs made since 2020, and on CPUs with bf16 instructions; ``16-mixed``
+            is for older GPUs, with a scaler of the gradients. Lab and the losses are in float32 always.
+        tf32: whether GPUs may round the factors of a convolution or matrix product in float32 to 10 bits.
+        channels_last: store tensors with channels innermost, as tensor cores want them; by default on GPUs only. A CPU
+            gains by it in float32 from about 4 pictures a step, and loses with one.
+        compile: fuse the networks' operations by torch.compile: takes minutes at the start. Needs a C++ compiler; not
+            with a penalty.
+        cudnn_benchmark: let cuDNN time its algorithms at the first step and take the fastest, which may differ from run
+            to run in rounding; GPU only.
+        peak_tflops: what a device could do in this precision, in 10¹² FLOP a second, for ``throughput/mfu``; by default
+            a large matrix product is timed on it.
         sync_batchnorm: batch statistics over all processes; GPU only.
         validate_every: images seen between validations; each writes samples and checkpoints.
         checkpoint_every: images seen between checkpoints, all that a killed run can lose; by default as
@@ -57,6 +70,11 @@ class Training:
         devices: int = 1,
         nodes: int = 1,
         precision: Precision = "32-true",
+        tf32: bool = True,
+        channels_last: bool | None = None,
+        compile: bool = False,  # noqa: A002  (the key in a YAML file)
+        cudnn_benchmark: bool = True,
+        peak_tflops: float | None = None,
         sync_batchnorm: bool = False,
         validate_every: int = 10_000,
         checkpoint_every: int | None = None,
@@ -67,6 +85,8 @@ class Training:
     ):
         self.accelerator, self.devices, self.nodes = accelerator, devices, nodes
         self.precision: Precision = precision
+        self.tf32, self.channels_last, self.compile = tf32, channels_last, compile
+        self.cudnn_benchmark, self.peak_tflops = cudnn_benchmark, peak_tflops
         self.sync_batchnorm, self.validate_every, self.log_every = sync_batchnorm, validate_every, log_every
         self.checkpoint_every = checkpoint_every
         self.sample_images, self.measure_images, self.logs = sample_images, measure_images, logs or []
@@ -74,6 +94,13 @@ class Training:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"training.{name} is {value}: it must be at least 1")
+        if peak_tflops is not None and peak_tflops <= 0:
+            raise InputError(f"training.peak_tflops is {peak_tflops}: it must be above 0")
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it trains on GPUs by CUDA."""
+        return self.accelerator in ("auto", "cuda") and torch.cuda.is_available()
 
     def fit(
         self, colorizer: Colorizer, data: ColorData, run_dir: Path, resume: Path | None = None, config: str = ""
@@ -89,6 +116,10 @@ class Training:
             colorizer.refuse_another_run(read(resume)[KEY])
         train, val = data.train_loader(), data.val_loader()  # first: data that cannot be used leave no folder behind
         evaluate, guard, preemption = Evaluate(), FiniteGuard(train.images.names), Preemption()
+        if self.precision == "16-mixed" and not self.cuda:  # Lightning would take bfloat16 instead
+            raise InputError("training.precision is 16-mixed, which only GPUs have: choose bf16-mixed")
+        channels_last = self.cuda if self.channels_last is None else self.channels_last
+        prepare(colorizer, self.cuda, self.tf32, channels_last, self.compile)
         try:
             trainer = self.trainer(data.batch_size, run_dir, evaluate, guard, preemption)
         except MisconfigurationException as error:
@@ -106,7 +137,8 @@ class Training:
         self, batch_size: int, run_dir: Path, evaluate: Evaluate, guard: FiniteGuard, preemption: Preemption
     ) -> pl.Trainer:
         """Lightning's trainer, with what is wrong for a GAN already decided."""
-        writer, every = AtomicIO(), (self.checkpoint_every or self.validate_every) // batch_size
+        waiting, writer = Waiting(), AtomicIO()
+        every = (self.checkpoint_every or self.validate_every) // batch_size
         trainer = pl.Trainer(
             accelerator=self.accelerator,
             devices=self.devices,
@@ -120,11 +152,14 @@ class Training:
             check_val_every_n_epoch=None,
             num_sanity_val_steps=1,
             log_every_n_steps=self.log_every,
+            benchmark=self.cudnn_benchmark,
+            profiler=waiting,
             logger=[log.open(run_dir) for log in [CSV(), *self.logs]],
             callbacks=[
                 evaluate,
                 ImagePanel(run_dir / "samples", self.sample_images),
-                Progress(),
+                Throughput(waiting, self.precision, self.peak_tflops),
+                Progress(),  # after what it shows
                 guard,
                 Checkpointing(run_dir / CHECKPOINTS, max(1, every), writer, preemption, guard),
             ],

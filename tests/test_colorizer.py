@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -166,6 +167,30 @@ def test_clipping_bounds_each_network() -> None:
         pairs = zip(getattr(model, role).parameters(), getattr(before, role).parameters(), strict=True)
         moved = torch.stack([(p - q).square().sum() for p, q in pairs]).sum().sqrt()
         assert moved.item() == pytest.approx(1e-3 * 0.1, rel=1e-2)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_clipping_is_of_unscaled_gradients(fused: bool) -> None:
+    """A scaler multiplies gradients by 65536; a fused optimizer divides inside its step, where it is too late to clip."""
+    optimizers = dict.fromkeys(SGD, partial(torch.optim.SGD, lr=1e-3, fused=fused)) | {"decay_from": 1.0}
+    model, before = colorizer(clip_norm=0.1, **optimizers), colorizer()
+    fit(model, 1, plugins=[MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))])
+    for role in ("generator", "discriminator"):
+        pairs = zip(getattr(model, role).parameters(), getattr(before, role).parameters(), strict=True)
+        moved = torch.stack([(p - q).square().sum() for p, q in pairs]).sum().sqrt()
+        assert moved.item() == pytest.approx(1e-3 * 0.1, rel=1e-2)
+
+
+def test_bf16_is_close() -> None:
+    exact, rounded = fit(colorizer(**SGD), 3).losses, fit(colorizer(**SGD), 3, precision="bf16-mixed").losses
+    for a, b in zip(exact, rounded, strict=True):
+        assert a == pytest.approx(b, rel=0.02)
+    assert exact != rounded
+
+
+def test_default_optimizers_are_fused() -> None:
+    """Dominant on a CPU at small batches; and with a gradient scaler, the only ones that do not wait for a GPU."""
+    assert all(o.param_groups[0]["fused"] for o in colorizer().configure_optimizers())
 
 
 def test_autocast_rounds_networks_only() -> None:

@@ -29,6 +29,7 @@ class ColorData:
             ``size``, as in pix2pix.
         batch_size: images of one optimizer step, over all GPUs.
         workers: processes that read and cut pictures, for each GPU; 0 reads in the training process.
+        prefetch: training batches that each worker reads in advance, and keeps in memory.
         flip: whether every second training picture, by chance, is mirrored.
         rotation: the largest angle, in degrees, that a training picture is turned by.
         jitter: how far brightness, contrast and saturation of a training picture may vary: 0.2 is ±20 %; hue varies
@@ -44,6 +45,7 @@ class ColorData:
         load_size: int | None = None,
         batch_size: int = 16,
         workers: int = 2,
+        prefetch: int = 2,
         flip: bool = True,
         rotation: float = 0.0,
         jitter: float = 0.0,
@@ -55,6 +57,7 @@ class ColorData:
         self.load_size = load_size
         self.batch_size = batch_size
         self.workers = workers
+        self.prefetch = prefetch
         self.flip = flip
         self.rotation = rotation
         self.jitter = jitter
@@ -78,9 +81,8 @@ class ColorData:
         self._centered(names)
         load_size = round(self.size * _PIX2PIX) if self.load_size is None else self.load_size
         augment = Augment(self.size, load_size, self.flip, self.rotation, self.jitter)
-        return TrainLoader(
-            TrainImages(self.source, names, augment, self.seed), self.batch_size, self.workers, self.unreadable
-        )
+        images = TrainImages(self.source, names, augment, self.seed)
+        return TrainLoader(images, self.batch_size, self.workers, self.unreadable, self.prefetch)
 
     def val_loader(self) -> ValLoader:
         """Center crops of the validation images, each exactly once.
@@ -109,7 +111,7 @@ class ColorData:
 
     def _check(self) -> None:
         """Refuse arguments that cannot work."""
-        least = {"size": 16, "load_size": self.size, "batch_size": 1, "val_images": 1, "workers": 0}
+        least = {"size": 16, "load_size": self.size, "batch_size": 1, "val_images": 1, "workers": 0, "prefetch": 1}
         for name, minimum in least.items():
             value = getattr(self, name)
             if value is not None and value < minimum:

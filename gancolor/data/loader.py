@@ -42,9 +42,16 @@ class Reader:
         images: what to read.
         workers: number of processes, each with one thread; 0 reads in the calling one.
         unreadable: what other readers of the same source have met, and reported, already; added to.
+        prefetch: batches that each of the workers reads in advance.
     """
 
-    def __init__(self, images: TrainImages | ValImages, workers: int, unreadable: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        images: TrainImages | ValImages,
+        workers: int,
+        unreadable: dict[str, str] | None = None,
+        prefetch: int = 2,
+    ) -> None:
         self.unreadable = {} if unreadable is None else unreadable
         self._plan = _Plan()
         self._loader = DataLoader(
@@ -54,6 +61,7 @@ class Reader:
             collate_fn=_collate,
             worker_init_fn=outlive_signals,
             persistent_workers=workers > 0,
+            prefetch_factor=prefetch if workers > 0 else None,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # without one of its own it draws from the global generator
         )
@@ -94,15 +102,21 @@ class TrainLoader:
         batch_size: images in a batch, over all processes.
         workers: processes that read.
         unreadable: what other loaders of the same source have met, and reported, already; added to.
+        prefetch: batches that each of the workers reads in advance.
     """
 
     def __init__(
-        self, images: TrainImages, batch_size: int, workers: int, unreadable: dict[str, str] | None = None
+        self,
+        images: TrainImages,
+        batch_size: int,
+        workers: int,
+        unreadable: dict[str, str] | None = None,
+        prefetch: int = 2,
     ) -> None:
         self.images = images
         self.batch_size = batch_size
         self.workers = workers
-        self._reader = Reader(images, workers, unreadable)
+        self._reader = Reader(images, workers, unreadable, prefetch)
         self.unreadable = self._reader.unreadable
         self._epoch = 0
         self._batches = 0  # delivered in this epoch; what workers fetch in advance does not count
