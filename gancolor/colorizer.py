@@ -17,9 +17,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from gancolor.checkpoint import KEY, describe, refuse_other_networks
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
 from gancolor.errors import InputError
-from gancolor.interfaces import Batch, ColorLoss, Discriminator, Generator, Measured, Objective, Prediction
+from gancolor.interfaces import Batch, ColorLoss, Discriminator, Generator, Measured, Objective, Penalty, Prediction
+from gancolor.layers import batch_norms
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+Terms = dict[str, tuple[float, Float[Tensor, ""]]]  # of a player's loss: weight and unweighted value
 
 
 def adam(parameters: Iterable[nn.Parameter]) -> Adam:
@@ -35,6 +37,7 @@ class Colorizer(pl.LightningModule):
         discriminator: judges L ‖ ab.
         adversarial: the game the two play; its ``weight`` is the generator's factor.
         losses: further terms of the generator's loss, by the names under which they are logged.
+        penalty: a further term of the discriminator's loss, logged as ``train/penalty``: its latest value, unweighted.
         generator_optimizer: builds the generator's optimizer from its parameters.
         discriminator_optimizer: builds the discriminator's.
         images: length of the training, in images seen.
@@ -53,6 +56,7 @@ class Colorizer(pl.LightningModule):
         discriminator: Discriminator,
         adversarial: Objective,
         losses: dict[str, ColorLoss],
+        penalty: Penalty | None = None,
         generator_optimizer: OptimizerFactory = adam,
         discriminator_optimizer: OptimizerFactory = adam,
         images: int = 1_000_000,
@@ -70,9 +74,14 @@ class Colorizer(pl.LightningModule):
             )
         if not 0 <= ema_decay < 1:
             raise InputError(f"colorizer.ema_decay is {ema_decay}: it must be at least 0 and below 1")
+        if penalty is not None and (mixing := batch_norms(discriminator)):  # Gulrajani et al. 2017, §4
+            raise InputError(
+                f"colorizer.penalty: {type(penalty).__name__} needs a discriminator that judges each picture alone, "
+                f"but its {mixing[0]} is batch norm: add --colorizer.discriminator.init_args.norm instance (or group)"
+            )
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
-        self.adversarial, self.losses = adversarial, nn.ModuleDict(losses)
+        self.adversarial, self.losses, self.penalty = adversarial, nn.ModuleDict(losses), penalty
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.images, self.decay_from, self.accumulate = images, decay_from, accumulate
         self.clip_norm, self.ema_decay, self.seed = clip_norm, ema_decay, seed
@@ -82,6 +91,11 @@ class Colorizer(pl.LightningModule):
         self.average = deepcopy(generator).eval().requires_grad_(False) if ema_decay else None
         # The networks as the moves call them: a distributed strategy puts its wrappers here, outside the registry.
         self.players: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
+
+    @property
+    def differentiates_twice(self) -> bool:
+        """Whether the discriminator's gradient is differentiated too, which a compiled network does not allow."""
+        return self.penalty is not None
 
     # One step reads like the paper.
 
@@ -107,7 +121,7 @@ class Colorizer(pl.LightningModule):
 
     def _discriminator_move(self, chunks: list[Lab], shared: list[Prediction] | None) -> dict[str, Tensor]:
         """Descend on the discriminator's loss; it sees the prediction, cut from the generator's graph."""
-        judge, total = self.players["discriminator"], torch.zeros((), device=self.device)
+        judge, totals = self.players["discriminator"], {}
         self.discriminator.requires_grad_(True)
         optimizer = self._optimizer("discriminator")
         for i, real in enumerate(chunks):
@@ -115,11 +129,20 @@ class Colorizer(pl.LightningModule):
                 prediction = shared[i] if shared else self._predict(real, i)
             fake = Lab(real.light, prediction.ab.detach())
             with self._sync("discriminator", last=i == len(chunks) - 1):
-                loss = self.adversarial.discriminator(judge(real.stack()), judge(fake.stack())) / len(chunks)
-                self.manual_backward(loss)
-            total += loss.detach()
+                loss = self.adversarial.discriminator(judge(real.stack()), judge(fake.stack()))
+                self._backward({"discriminator": (1.0, loss)} | self._penalty_term(real, fake, i), totals)
         optimizer.step()
-        return {"discriminator": total}
+        return totals
+
+    def _penalty_term(self, real: Lab, fake: Lab, chunk: int) -> Terms:
+        """The penalty, if there is one and this step, which the images seen decide, computes it."""
+        step = self.images_seen // (len(real.ab) * self.accumulate * self.trainer.world_size)
+        if self.penalty is None or step % self.penalty.every:
+            return {}
+        # The bare network: its wrapper reduces the gradient of the game and of this together, once.
+        with torch.autocast(self.device.type, enabled=False):
+            value = self.penalty(self.discriminator, real, fake, self._chance(len(real.ab), chunk))
+        return {"penalty": (self.penalty.weight * self.penalty.every, value)}
 
     def _generator_move(self, chunks: list[Lab], shared: list[Prediction] | None) -> dict[str, Tensor]:
         """Descend on the adversarial term plus every color loss, under the judge just improved."""
@@ -129,17 +152,12 @@ class Colorizer(pl.LightningModule):
         for i, real in enumerate(chunks):
             with self._sync("generator", last=i == len(chunks) - 1):
                 prediction = shared[i] if shared else self._predict(real, i)
-                terms = self._generator_terms(prediction, real)
-                self.manual_backward(
-                    torch.stack([weight * term for weight, term in terms.values()]).sum() / len(chunks)
-                )
-            for name, (_, term) in terms.items():
-                totals[name] = totals.get(name, 0) + term.detach() / len(chunks)
+                self._backward(self._generator_terms(prediction, real), totals)
         optimizer.step()
         return totals
 
-    def _generator_terms(self, prediction: Prediction, real: Lab) -> dict[str, tuple[float, Float[Tensor, ""]]]:
-        """Each term of the generator's loss: its weight and its unweighted value."""
+    def _generator_terms(self, prediction: Prediction, real: Lab) -> Terms:
+        """Each term of the generator's loss."""
         fake = Lab(real.light, prediction.ab)
         # The bare network: the judge only passes gradients on here, so there is nothing of its own to reduce.
         terms = {"adversarial": (self.adversarial.weight, self.adversarial.generator(self.discriminator(fake.stack())))}
@@ -164,6 +182,20 @@ class Colorizer(pl.LightningModule):
         entropy = [self.seed, self.images_seen, self.global_rank, chunk]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         return self.players["generator"](real.light)
+
+    def _chance(self, images: int, chunk: int) -> Float[Tensor, " B"]:
+        """Numbers from [0, 1) for a chunk's pictures: cut out of the whole batch's, so however that is shared out."""
+        entropy = [self.seed, self.images_seen]
+        generator = torch.Generator(self.device).manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        chunks = torch.rand(self.trainer.world_size, self.accumulate, images, generator=generator, device=self.device)
+        return chunks[self.global_rank, chunk]
+
+    def _backward(self, terms: Terms, totals: dict[str, Tensor]) -> None:
+        """Add a chunk's share to the gradient, and its terms' shares to the totals, unweighted."""
+        loss = torch.stack([weight * term for weight, term in terms.values()]).sum()
+        self.manual_backward(loss / self.accumulate)
+        for name, (_, term) in terms.items():
+            totals[name] = totals.get(name, 0) + term.detach() / self.accumulate
 
     def _sync(self, role: str, last: bool) -> AbstractContextManager[Any]:
         """Reduce gradients over the processes with the last chunk only."""

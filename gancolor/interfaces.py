@@ -9,7 +9,7 @@ Shapes, everywhere: ``B`` images in the batch, ``H W`` height and width in pixel
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -113,6 +113,34 @@ class Objective(ABC):
         self, real: list[Float[Tensor, "B 1 _ _"]], fake: list[Float[Tensor, "B 1 _ _"]]
     ) -> Float[Tensor, ""]:
         """The discriminator's loss, from its logits on real and on generated pictures."""
+
+
+Judge = Callable[[Float[Tensor, "B 3 H W"]], list[Float[Tensor, "B 1 _ _"]]]
+
+
+class Penalty(ABC):
+    """A term of the discriminator's loss that sees the discriminator itself, whatever the game.
+
+    Attributes:
+        weight: factor of this term in the discriminator's loss.
+        every: steps from one computation to the next, where the weight counts ``every`` times: lazy regularization
+            (Karras et al. 2020, StyleGAN2, §3.1).
+    """
+
+    weight: float
+    every: int
+
+    @abstractmethod
+    def __call__(self, judge: Judge, real: Lab, fake: Lab, chance: Float[Tensor, " B"]) -> Float[Tensor, ""]:
+        """The unweighted penalty, a mean over the batch, so that chunks can be averaged; differentiable in the judge.
+
+        Args:
+            judge: the discriminator; it judges each picture alone, and computes in float32.
+            real: photographs.
+            fake: the same photographs in generated colors, cut from the generator's graph.
+            chance: for each picture a number drawn uniformly from [0, 1), the same in every run and on any number of
+                processes: a function of the seed, the images seen and the picture's place in the whole batch.
+        """
 
 
 class ColorLoss(nn.Module, ABC):

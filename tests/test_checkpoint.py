@@ -12,9 +12,9 @@ from gancolor.adversarial import Vanilla
 from gancolor.checkpoint import KEY, build, describe, load, read, refuse_other_networks
 from gancolor.discriminators import PatchGAN
 from gancolor.generators import UNet
-from gancolor.interfaces import ColorLoss, Discriminator, Generator, Objective, Source
+from gancolor.interfaces import ColorLoss, Discriminator, Generator, Objective, Penalty, Source
 
-INTERFACES = (Source, Generator, Discriminator, Objective, ColorLoss)
+INTERFACES = (Source, Generator, Discriminator, Objective, Penalty, ColorLoss)
 ARGUMENTS = {
     "UNet": {"in_channels": 2, "depth": 4, "width": 8, "norm": "group", "dropout": 0.25},
     "PatchGAN": {"layers": 2, "width": 8, "norm": "instance"},
