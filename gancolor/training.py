@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
+from gancolor import launch
 from gancolor.callbacks import Evaluate, ImagePanel, Progress
 from gancolor.checkpoint import KEY, read
 from gancolor.colorizer import Colorizer
@@ -34,8 +34,9 @@ class Training:
 
     Args:
         accelerator: where to compute; ``auto`` takes a GPU if there is one.
-        devices: number of processes on each machine, one a GPU; −1 takes every GPU.
-        nodes: number of machines.
+        devices: number of processes on each machine, one a GPU; −1 takes every GPU. torchrun and SLURM's srun say
+            it themselves.
+        nodes: number of machines; said by torchrun and srun too.
         precision: ``bf16-mixed`` is faster on GPUs made since 2020, and on CPUs with bf16 instructions.
         sync_batchnorm: batch statistics over all processes; GPU only.
         validate_every: images seen between validations; each writes samples and checkpoints.
@@ -92,11 +93,12 @@ class Training:
     def trainer(self, batch_size: int, run_dir: Path, evaluate: Evaluate) -> pl.Trainer:
         """Lightning's trainer, with what is wrong for a GAN already decided."""
         checkpoints = run_dir / "checkpoints"
+        devices, nodes = launch.world(self.devices, self.nodes)
         return pl.Trainer(
             accelerator=self.accelerator,
-            devices=self.devices,
-            num_nodes=self.nodes,
-            strategy="auto" if self.devices == self.nodes == 1 else PerNetworkDDP(),
+            devices=devices,
+            num_nodes=nodes,
+            strategy="auto" if devices == nodes == 1 else PerNetworkDDP(),
             precision=self.precision,
             sync_batchnorm=self.sync_batchnorm,
             max_epochs=-1,  # the colorizer stops it, by images seen
@@ -114,8 +116,7 @@ class Training:
                 ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
             ],
             default_root_dir=run_dir,
-            # Requeueing would save between the two moves of a step, and what it saved would start the next run.
-            plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
+            plugins=launch.environment(),
             use_distributed_sampler=False,  # the loader shares images out itself
             enable_model_summary=False,
         )
