@@ -87,6 +87,7 @@ class Training:
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # Lightning 2.6's own use of torch
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when resuming
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # the generator's average, rightly
+            warnings.filterwarnings("ignore", ".*method of metric ImageMean")  # no picture is readable in this share
             trainer.fit(colorizer, train, val, ckpt_path=resume, weights_only=True)
         report(run_dir, evaluate, data.unreadable)
 
