@@ -26,12 +26,12 @@ def world(devices: int, nodes: int) -> tuple[int, int]:
     return devices, nodes
 
 
-def environment() -> ClusterEnvironment | None:
-    """What Lightning must be told of the launcher; none where it finds out what is right by itself."""
+def plugins() -> list[ClusterEnvironment]:
+    """What Lightning must be told of the launcher; nothing where it finds out by itself what is right."""
     if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
-        return None
+        return []
     # Requeueing would save between the two moves of a step, and what it saved would start the next run.
-    return SLURMEnvironment(auto_requeue=False)
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def _launched(launcher: str, devices: int, nodes: int, *variables: str) -> tuple[int, int]:

@@ -117,7 +117,7 @@ class Training:
                 ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
             ],
             default_root_dir=run_dir,
-            plugins=launch.environment(),
+            plugins=[*launch.plugins()],
             use_distributed_sampler=False,  # the loader shares images out itself
             enable_model_summary=False,
         )

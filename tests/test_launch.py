@@ -34,7 +34,7 @@ def started(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
 
 def test_without_a_launcher_it_is_as_asked() -> None:
     assert launch.world(2, 3) == (2, 3)
-    assert launch.environment() is None
+    assert launch.plugins() == []
 
 
 @pytest.mark.parametrize(("variables", "world"), [(SLURM, (4, 2)), (TORCHRUN, (2, 3)), (SLURM | TORCHRUN, (2, 3))])
@@ -62,11 +62,11 @@ def test_tasks_that_are_not_counted_by_node(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_lightning_never_requeues_and_leaves_torchrun_within_slurm_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     started(monkeypatch, **SLURM)
-    environment = launch.environment()
+    [environment] = launch.plugins()
     assert isinstance(environment, SLURMEnvironment)
     assert not environment.auto_requeue
     started(monkeypatch, **TORCHRUN)
-    assert launch.environment() is None
+    assert launch.plugins() == []
 
 
 # Two nodes
