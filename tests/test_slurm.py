@@ -1,4 +1,4 @@
-"""A real SLURM on this machine: a training that is preempted and sent away, and loses nothing."""
+"""A real SLURM on this machine: a training that is preempted in its midst, then stopped as it begins, loses nothing."""
 
 import csv
 import os
@@ -160,7 +160,7 @@ def log(path: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.slurm
-def test_a_preempted_and_requeued_training_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_training_that_is_preempted_and_requeued_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:
     write_config(tmp_path / "small.yaml")
 
     def train(name: str, partition: str) -> str:
@@ -186,13 +186,12 @@ def test_a_preempted_and_requeued_training_loses_nothing(cluster: Cluster, tmp_p
     )
     until(60, "preemption", is_(cut, "RUNNING", 1))
     assert cluster.about(urgent)["JobState"] == "COMPLETED"
-    before = validations("cut")
-    until(120, "another validation", lambda: validations("cut") > before)
-    cluster.ask("scancel", "--signal=TERM", cut)  # what --signal does before the time limit
+    time.sleep(2)  # long enough for srun, too short for the training
+    cluster.ask("scancel", "--signal=TERM", cut)  # as --signal does before the time limit
     until(60, "requeueing", is_(cut, "RUNNING", 2))
     for job, restarts in (whole, 0), (cut, 2):
         until(180, "the end", is_(job, "COMPLETED", restarts))
-    assert len(list((tmp_path / "cut").glob("log/version_*"))) == 3
+    assert len(list((tmp_path / "cut").glob("log/version_*"))) == 2
     assert set(losses(tmp_path / "whole")) == set(range(8, IMAGES + 1, 8))
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     one, other = (
