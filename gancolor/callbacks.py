@@ -112,6 +112,8 @@ class ImagePanel(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the panel."""
         assert isinstance(pl_module, Colorizer)
+        if not self._rows["real"]:  # the images of this process's share are all unreadable
+            return
         picture = panel({name: torch.cat(parts) for name, parts in self._rows.items()})
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(self.folder / f"{pl_module.images_seen:09d}.png")

@@ -10,12 +10,11 @@ from typing import Literal
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from gancolor import atomic
+from gancolor import atomic, launch
 from gancolor.callbacks import Evaluate, ImagePanel, Progress
 from gancolor.checkpoint import KEY, read
 from gancolor.checkpointing import CHECKPOINTS, AtomicIO, Checkpointing
@@ -41,8 +40,9 @@ class Training:
 
     Args:
         accelerator: where to compute; ``auto`` takes a GPU if there is one.
-        devices: number of processes on each machine, one a GPU; −1 takes every GPU.
-        nodes: number of machines.
+        devices: number of processes on each machine, one a GPU; −1 takes every GPU. torchrun and SLURM's srun say
+            it themselves.
+        nodes: number of machines; said by torchrun and srun too.
         precision: ``bf16-mixed`` is faster on GPUs made since 2020, and on CPUs with bf16 instructions; ``16-mixed``
             is for older GPUs, with a scaler of the gradients. Lab and the losses are in float32 always.
         tf32: whether GPUs may round the factors of a convolution or matrix product in float32 to 10 bits.
@@ -127,6 +127,7 @@ class Training:
         with one_line(trainer, run_dir), preemption.watching(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # Lightning 2.6's own use of torch
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # the generator's average, rightly
+            warnings.filterwarnings("ignore", ".*method of metric ImageMean")  # no picture is readable in this share
             _keep(config, run_dir)
             if resume is None:
                 colorizer.measure(lambda: data.sample(self.measure_images))
@@ -139,11 +140,12 @@ class Training:
         """Lightning's trainer, with what is wrong for a GAN already decided."""
         waiting, writer = Waiting(), AtomicIO()
         every = (self.checkpoint_every or self.validate_every) // batch_size
+        devices, nodes = launch.world(self.devices, self.nodes)
         trainer = pl.Trainer(
             accelerator=self.accelerator,
-            devices=self.devices,
-            num_nodes=self.nodes,
-            strategy="auto" if self.devices == self.nodes == 1 else PerNetworkDDP(),
+            devices=devices,
+            num_nodes=nodes,
+            strategy="auto" if devices == nodes == 1 else PerNetworkDDP(),
             precision=self.precision,
             sync_batchnorm=self.sync_batchnorm,
             max_epochs=-1,  # the colorizer stops it, by images seen
@@ -164,8 +166,7 @@ class Training:
                 Checkpointing(run_dir / CHECKPOINTS, max(1, every), writer, preemption, guard),
             ],
             default_root_dir=run_dir,
-            # Requeueing would save between the two moves of a step, and what it saved would start the next run.
-            plugins=[writer, *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else [])],
+            plugins=[writer, *launch.plugins()],
             use_distributed_sampler=False,  # the loader shares images out itself
             enable_model_summary=False,
         )

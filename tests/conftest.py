@@ -1,5 +1,6 @@
 """Shapes are checked at run time in every test: the hook must be installed before gancolor is first imported."""
 
+import os
 from pathlib import Path
 from shutil import which
 
@@ -11,6 +12,9 @@ install_import_hook("gancolor", "beartype.beartype")
 import torch  # noqa: E402  (after the hook)
 
 SHARED = Path(__file__).parents[2] / "shared"
+SLURM = os.getuid() == 0 and all(
+    map(which, ("sbatch", "srun", "/usr/sbin/slurmctld", "/usr/sbin/slurmd", "/usr/sbin/munged"))
+)
 
 torch.set_num_threads(1)  # the tests run side by side
 
@@ -20,6 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     lacks = {
         "shared": None if SHARED.is_dir() else "no ../shared beside the project",
         "browser": None if which("chromium") and which("chromedriver") else "no Chromium with its ChromeDriver",
+        "slurm": None if SLURM else "no SLURM with munge, or not the right to start its daemons",
         "gpu": None if torch.cuda.is_available() else "no CUDA device",
     }
     for item in items:

@@ -1,35 +1,49 @@
-"""Several processes side by side, forked from the test's own: no import to wait for."""
+"""Several processes in one test: forked, so that none imports torch again, and started as torchrun would."""
 
 import os
 import socket
+import time
 from collections.abc import Callable
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
-
-SECONDS = 120
-
-# A fork of a process whose autograd has already talked to a GPU cannot differentiate.
-forks = pytest.mark.skipif(torch.cuda.is_available(), reason="forks, and CUDA may be in use")
+from pytorch_lightning.utilities import rank_zero_only
+from torch import distributed, multiprocessing
 
 
-def side_by_side(count: int, work: Callable[[], Any], folder: Path) -> list[Any]:
-    """What ``work`` returns on each process, by rank; Lightning's environment finds itself launched."""
+def together(count: int, folder: Path, work: Callable[[int], Any], seconds: float = 120) -> list[Any]:
+    """What ``work(rank)`` returns in each of ``count`` processes; every failure is raised here, and a hang is one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+        port = free.getsockname()[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    started = multiprocessing.start_processes(_worker, (count, port, folder, work), count, False, start_method="fork")
+    assert started is not None
+    deadline = time.monotonic() + seconds
+    while not started.join(timeout=1):
+        if time.monotonic() > deadline:
+            for process in started.processes:
+                process.kill()
+            raise TimeoutError(f"{count} processes have not finished in {seconds} s")
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(count)]
 
-    def one(rank: int) -> None:
-        os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        torch.save(work(), folder / f"{rank}.pt")
 
-    running = [get_context("fork").Process(target=one, args=(rank,), daemon=True) for rank in range(count)]
-    for process in running:
-        process.start()
-    for process in running:
-        process.join(SECONDS)
-    assert [process.exitcode for process in running] == [0] * count
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(count)]
+def _worker(rank: int, count: int, port: int, folder: Path, work: Callable[[int], Any]) -> None:
+    values = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "GROUP_RANK": 0,
+        "WORLD_SIZE": count,
+        "LOCAL_WORLD_SIZE": count,
+        "GROUP_WORLD_SIZE": 1,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "TORCHELASTIC_RUN_ID": "test",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    os.environ.update({name: str(value) for name, value in values.items()})
+    rank_zero_only.rank = rank  # Lightning reads it when it is imported, which the parent did long ago
+    torch.save(work(rank), folder / f"{rank}.pt")
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

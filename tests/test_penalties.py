@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from jaxtyping import Float
-from processes import forks, side_by_side
+from processes import together
 from test_colorizer import BATCH, SGD, batches, colorizer, fit, largest_difference, sgd
 from torch import Tensor
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
@@ -274,7 +274,6 @@ def count_reductions(model: Colorizer) -> dict[str, int]:
     return buckets
 
 
-@forks
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork")
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize(
@@ -293,7 +292,7 @@ def test_two_processes_equal_one(adversarial, penalty, accumulate: int, tmp_path
         record = fit(model, 3, devices=2, strategy=PerNetworkDDP(), use_distributed_sampler=False)
         return model.state_dict(), record.losses, buckets
 
-    (weights, first, buckets), (weights_there, second, _) = side_by_side(2, train, tmp_path)
+    (weights, first, buckets), (weights_there, second, _) = together(2, tmp_path, lambda _rank: train())
     assert buckets == {"generator": 3, "discriminator": 3}  # small networks, one bucket each: once a step
     for name, weight in one.state_dict().items():
         torch.testing.assert_close(weights[name], weight, rtol=0, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
