@@ -39,8 +39,8 @@ def colorizer(game: Objective, norm: Norm, accumulate: int = 1) -> Colorizer:
         PatchGAN(layers=2, width=8, norm=norm),
         game,
         {"l1": L1(50.0), "rarity": RarityL1(50.0)},
-        descend,
-        descend,
+        generator_optimizer=descend,
+        discriminator_optimizer=descend,
         images=BATCH * STEPS,
         accumulate=accumulate,
         ema_decay=0.9,
@@ -87,15 +87,16 @@ def test_a_step_reduces_each_network_once(tmp_path: Path, monkeypatch: pytest.Mo
     """As torch's profiler saw it: nothing is reduced for a network that rests, or for a chunk that is not the last."""
     step, traffic = Colorizer.training_step, list[dict[str, int]]()
 
-    def profiled(self: Colorizer, batch: Batch, batch_idx: int) -> None:
+    def profiled(self: Colorizer, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
-            step(self, batch, batch_idx)
+            terms = step(self, batch, batch_idx)
         numbers: dict[str, int] = {}
         for event in profile.events() or []:
             if event.name.startswith("gloo:"):
                 count = sum(math.prod(shape) for shape in event.input_shapes)
                 numbers[event.name] = numbers.get(event.name, 0) + count
         traffic.append(numbers)
+        return terms
 
     def work(_rank: int) -> tuple[list[dict[str, int]], list[int]]:
         model = colorizer(Vanilla(), "group", accumulate)
