@@ -74,11 +74,8 @@ class Colorizer(pl.LightningModule):
             )
         if not 0 <= ema_decay < 1:
             raise InputError(f"colorizer.ema_decay is {ema_decay}: it must be at least 0 and below 1")
-        if penalty is not None and (mixing := batch_norms(discriminator)):  # Gulrajani et al. 2017, §4
-            raise InputError(
-                f"colorizer.penalty: {type(penalty).__name__} needs a discriminator that judges each picture alone, "
-                f"but its {mixing[0]} is batch norm: add --colorizer.discriminator.init_args.norm instance (or group)"
-            )
+        if penalty is not None:
+            _refuse_unfit(penalty, discriminator)
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
         self.adversarial, self.losses, self.penalty = adversarial, nn.ModuleDict(losses), penalty
@@ -345,3 +342,13 @@ class Colorizer(pl.LightningModule):
         about = checkpoint[KEY]
         self.refuse_another_run(about)
         self.images_seen, self.size = about["images"], about["size"]
+
+
+def _refuse_unfit(penalty: Penalty, discriminator: Discriminator) -> None:
+    if penalty.every < 1:
+        raise InputError(f"colorizer.penalty: every is {penalty.every}: it must be at least 1")
+    if mixing := batch_norms(discriminator):  # Gulrajani et al. 2017, §4
+        raise InputError(
+            f"colorizer.penalty: {type(penalty).__name__} needs a discriminator that judges each picture alone, but "
+            f"its {mixing[0]} is batch norm: add --colorizer.discriminator.init_args.norm instance (or group)"
+        )
