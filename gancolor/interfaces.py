@@ -58,7 +58,7 @@ class Source(ABC):
         """
 
 
-class Files(ABC):
+class Files(Source):
     """A source whose images are files, on disk or inside archives."""
 
     @abstractmethod

@@ -14,13 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from gancolor.data.decoding import decode
+from gancolor.data.lists import numbered
 from gancolor.errors import InputError
-from gancolor.interfaces import Files, Source, Split
+from gancolor.interfaces import Files, Split
 
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow only identifies them; EPS needs Ghostscript
 
 
-class Folder(Source, Files):
+class Folder(Files):
     """All images under a folder, at any depth and in any mix of formats; hidden files and folders are left out.
 
     Args:
@@ -68,7 +69,7 @@ class Folder(Source, Files):
         return _stamp(_at(self.root, name))
 
 
-class ImageFolder(Source, Files):
+class ImageFolder(Files):
     """Torchvision's layout, as of ImageNet and Imagenette: ``root/train/<class>/…`` and ``root/val/<class>/…``.
 
     Args:
@@ -99,7 +100,7 @@ class ImageFolder(Source, Files):
         return _stamp(_at(self.root, name))
 
 
-class TinyImageNet(Source, Files):
+class TinyImageNet(Files):
     """Tiny ImageNet as it is distributed: ``root/train/<wnid>/images/*.JPEG`` and ``root/val/images/*.JPEG``.
 
     Args:
@@ -130,7 +131,7 @@ class TinyImageNet(Source, Files):
         return _stamp(_at(self.root, name))
 
 
-class ListFile(Source, Files):
+class ListFile(Files):
     """Images named in text files, one path a line; blank lines and lines that begin with ``#`` are skipped.
 
     Args:
@@ -266,12 +267,10 @@ def _listed(file: str, root: Path, key: str) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{key}: {path} does not exist; name a text file with one image path a line")
     names = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        name = line.strip()
-        if name and not name.startswith("#"):
-            if not (root / name).is_file():
-                raise FileNotFoundError(f"{key}: {path}, line {number}: {root / name} does not exist")
-            names.append(name)
+    for number, name in numbered(path):
+        if not (root / name).is_file():
+            raise FileNotFoundError(f"{key}: {path}, line {number}: {root / name} does not exist")
+        names.append(name)
     if not names:
         raise FileNotFoundError(f"{key}: {path} lists no image")
     return names

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from gancolor.data import Folder, ImageFolder, ListFile
 from gancolor.doctor import findings, report
-from gancolor.doctor.examine import Stored
 from gancolor.doctor.findings import KINDS, Set
 from gancolor.doctor.report import Checkup
 from gancolor.doctor.survey import survey
 from gancolor.errors import InputError
+from gancolor.interfaces import Files
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Photographs:
         options: what tells train.py of them.
     """
 
-    source: Stored
+    source: Files
     train: Sequence[str]
     val: Sequence[str]
     options: Sequence[str]

@@ -16,8 +16,8 @@ _CLEARLY = 2  # of 255: noise moves flat cells by less, and must not decide a bi
 _BANDS = 4  # of 16 bits; candidates agree in one of them, so all pairs that differ in up to 3 bits are found
 _BITS = 10  # of 64 that candidates may differ in
 # The least that thumbnails of one picture correlate: of 800 copies (half the size, 1.7 times, JPEG quality 30, 8 %
-# brighter, gamma 0.8) the lowest were 0.976 and 0.983; of 37,500 Tiny ImageNet and Imagenette pictures the most alike were
-# 0.955.
+# brighter, gamma 0.8) 99 in 100 reached 0.983; of the candidates among 37,500 pictures of Tiny ImageNet and Imagenette
+# that are no copies none passed 0.955.
 _ALIKE = 0.98
 _AT_ONCE = 100_000  # pairs of thumbnails in memory
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageFile
 
-from gancolor.interfaces import Files, Source, Unreadable
+from gancolor.interfaces import Files, Unreadable
 from gancolor.metrics import colorfulness
 
 THUMBNAIL = 16  # side, in pixels, of the lightness that duplicates are told by
@@ -49,11 +50,7 @@ class Examined:
     pixels: bytes = b""
 
 
-class Stored(Source, Files):
-    """A source whose images are files: what the doctor can look at."""
-
-
-def examine(source: Stored, name: str, stamp: str, size: int) -> Examined:
+def examine(source: Files, name: str, stamp: str, size: int) -> Examined:
     """Look at one image.
 
     Args:
@@ -73,8 +70,8 @@ def examine(source: Stored, name: str, stamp: str, size: int) -> Examined:
             found, (width, height) = _peculiar(image), image.size
             if "rotated" in found and image.getexif()[ExifTags.Base.Orientation] >= 5:  # lies on its side
                 width, height = height, width
-    pixels = rgb.permute(1, 2, 0).numpy()
-    if (pixels.max(axis=2) == pixels.min(axis=2)).all():
+    pixels, (red, green, blue) = rgb.permute(1, 2, 0).numpy(), rgb
+    if torch.equal(red, green) and torch.equal(green, blue):
         found["gray"] = "R = G = B everywhere"
     return Examined(
         name,
@@ -96,7 +93,7 @@ def _problem(reason: str) -> str:
     return "truncated" if "truncat" in reason.lower() else "unreadable"
 
 
-def _peculiar(image: Image.Image) -> dict[str, str]:
+def _peculiar(image: ImageFile.ImageFile) -> dict[str, str]:
     """What the decoder has to put right, with what it is."""
     found = {}
     if image.mode == "CMYK":

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from torch import Tensor
 
 from gancolor.color import AB_SCALE, rgb_to_lab
@@ -38,7 +39,7 @@ def color_prior(pixels: bytes) -> str:
         axes.plot(*_gamut(), color=INK, linewidth=0.8)
         axes.set(xlabel="a: green to red (Lab units)", ylabel="b: blue to yellow (Lab units)")
         axes.grid(False)
-        figure.colorbar(image, label="share of pixels")
+        figure.colorbar(image, label="share of pixels", format=lambda share, _: f"{100 * share:g} %")
         return svg(figure, "prior")
 
 
@@ -50,7 +51,7 @@ def colorfulness(values: Sequence[float], least: float) -> str:
         axes.axvline(
             least, color=_LIMIT, linestyle="--", label=f"{np.mean(np.array(values) < least):.1%} below {least:g}"
         )
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1))
         axes.set(xlabel="colorfulness (Hasler & Süsstrunk 2003): 0 is gray", ylabel="images")
         return svg(figure, "colorfulness")
 
@@ -62,8 +63,9 @@ def sizes(short_sides: Sequence[int], size: int) -> str:
         low, high = min(*short_sides, size / 2) / 1.2, max(*short_sides, size) * 1.2
         axes.hist(short_sides, bins=np.geomspace(low, high, 50).tolist(), color=_BAR)
         axes.axvline(size / 2, color=_LIMIT, linestyle="--", label=f"below {size / 2:g}: refused at size {size}")
-        axes.set_xscale("log")
-        axes.legend(frameon=False)
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1))
         axes.set(xlabel="short side in pixels", ylabel="images")
         return svg(figure, "sizes")
 
@@ -71,7 +73,7 @@ def sizes(short_sides: Sequence[int], size: int) -> str:
 def _figure(title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=10, fontweight="bold")
+    figure.suptitle(title, fontsize=10, fontweight="bold")
     return figure, axes
 
 

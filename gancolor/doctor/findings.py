@@ -169,8 +169,10 @@ def _alone(image: Examined, size: int, least_colorful: float) -> dict[str, str]:
 
 
 def _together(images: Set, harmed: Collection[str]) -> list[tuple[str, Finding]]:
-    """What is there twice. The evaluation's images come first, so it is training that loses its copy; of training's
-    own, those with another finding come last: a copy that goes anyway must not take the good one's place.
+    """What is there twice.
+
+    The evaluation's images come first, so it is training that loses its copy; of training's own, those with another
+    finding come last: a copy that goes anyway must not take the good one's place.
     """
     evaluation = [image for image in (*images.val, *images.against) if image.width]
     train = sorted((image for image in images.train if image.width), key=lambda one: (one.name in harmed, one.name))

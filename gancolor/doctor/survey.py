@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from gancolor.doctor.examine import Examined, Stored, examine
+from gancolor.doctor.examine import Examined, examine
 from gancolor.errors import InputError
+from gancolor.interfaces import Files
 
 _VERSION = 1  # of what is found out; another one examines everything again
 _AT_ONCE = 16  # images a worker hands over together
@@ -20,7 +21,7 @@ _BYTES = ("sha256", "thumbnail", "pixels")
 class _Images(Dataset[Examined | None]):
     """Every image examined; None where what is known of it still holds."""
 
-    def __init__(self, source: Stored, names: Sequence[str], size: int, known: Mapping[str, str]) -> None:
+    def __init__(self, source: Files, names: Sequence[str], size: int, known: Mapping[str, str]) -> None:
         self.source, self.names, self.size, self.known = source, names, size, known
 
     def __len__(self) -> int:
@@ -35,7 +36,7 @@ class _Images(Dataset[Examined | None]):
         return None if self.known.get(name) == stamp else examine(self.source, name, stamp, self.size)
 
 
-def survey(source: Stored, names: Sequence[str], size: int, workers: int, kept: Path, title: str) -> list[Examined]:
+def survey(source: Files, names: Sequence[str], size: int, workers: int, kept: Path, title: str) -> list[Examined]:
     """Examine images, in their order.
 
     Args:
@@ -91,4 +92,5 @@ def _to_line(examined: Examined) -> bytes:
 
 def _from_line(line: bytes) -> Examined:
     record: dict[str, Any] = json.loads(line)
-    return Examined(**record | {key: base64.b64decode(record[key]) for key in _BYTES})
+    record |= {key: base64.b64decode(record[key]) for key in _BYTES}
+    return Examined(**record)
