@@ -119,7 +119,7 @@ def show(result: Checkup, output: Path, console: Console) -> None:
     for header in ("finding", "images", "share", "to be left out"):
         table.add_column(header, justify="left" if header == "finding" else "right")
     for line in report.lines(result):
-        table.add_row(KINDS[line.kind].title, f"{line.count:,}", f"{line.share:.2%}", f"{line.excluded:,}")
+        table.add_row(KINDS[line.kind].title, f"{line.count:,}", line.percent, f"{line.excluded:,}")
     if not result.found:
         table.add_row("nothing", "0", "", "")
     console.print(table)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, UInt8, UInt16, UInt64
 
 from gancolor.doctor.examine import THUMBNAIL, Examined
 
@@ -75,7 +75,7 @@ def candidates(hashed: UInt8[np.ndarray, "n 8"]) -> Int[np.ndarray, "pairs 2"]:
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
 
 
-def _in_band(word: Int[np.ndarray, " n"], whole: Int[np.ndarray, " n"]) -> Iterator[Int[np.ndarray, "pairs 2"]]:
+def _in_band(word: UInt16[np.ndarray, " n"], whole: UInt64[np.ndarray, " n"]) -> Iterator[Int[np.ndarray, "pairs 2"]]:
     order = np.argsort(word, kind="stable")
     word, whole = word[order], whole[order]
     at, distance = np.arange(len(order)), 0

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from gancolor import page
 from gancolor.doctor import figures
-from gancolor.doctor.examine import SAMPLED
+from gancolor.doctor.examine import SAMPLED, Examined
 from gancolor.doctor.findings import KINDS, Finding, Set
 from gancolor.interfaces import Source, Unreadable
 
@@ -59,6 +59,11 @@ class Line:
     share: float
     excluded: int
 
+    @property
+    def percent(self) -> str:
+        """The share in words; one image of millions is not none."""
+        return f"{self.share:.2%}" if self.share >= 0.0001 else "< 0.01%"
+
 
 def lines(checkup: Checkup) -> list[Line]:
     """A line for each kind that occurs."""
@@ -102,7 +107,7 @@ def exclusion_list(checkup: Checkup) -> str:
 
 def _numbers(checkup: Checkup) -> dict[str, object]:
     """What report.json holds."""
-    usable = [image for image in (*checkup.images.train, *checkup.images.val) if image.width]
+    usable = _usable(checkup)
     return {
         "data": checkup.title,
         "facts": dict(checkup.facts),
@@ -126,28 +131,39 @@ def _numbers(checkup: Checkup) -> dict[str, object]:
     }
 
 
-def _percentiles(values: Sequence[float]) -> dict[str, float]:
+def _percentiles(values: Sequence[float | int]) -> dict[str, float]:
     wanted = (0, 5, 25, 50, 75, 95, 100)
     return dict(zip(map(str, wanted), np.percentile(values, wanted).round(2).tolist(), strict=True)) if values else {}
 
 
 def _content(checkup: Checkup) -> dict[str, object]:
     """What the template shows."""
-    usable = [image for image in (*checkup.images.train, *checkup.images.val) if image.width]
-    plots = [
-        figures.color_prior(b"".join(image.pixels for image in usable)),
-        figures.colorfulness([image.colorfulness for image in usable], checkup.least_colorful),
-        figures.sizes([min(image.width, image.height) for image in usable], checkup.size),
-    ]
     return {
         "checkup": checkup,
         "lines": [(KINDS[line.kind], line) for line in lines(checkup)],
-        "plots": [Markup(plot) for plot in plots] if usable else [],
+        "plots": _plots(checkup),
         "per_image": SAMPLED**2,
         "sections": [_section(line.kind, checkup) for line in lines(checkup)],
         "json": NUMBERS,
         "exclude": EXCLUDE,
     }
+
+
+def _plots(checkup: Checkup) -> list[Markup]:
+    """The set as a whole; nothing of a set without a picture."""
+    usable = _usable(checkup)
+    if not usable:
+        return []
+    # Numbers, and no names, are all that is in them.
+    return [
+        Markup(figures.color_prior(b"".join(image.pixels for image in usable))),
+        Markup(figures.colorfulness([image.colorfulness for image in usable], checkup.least_colorful)),
+        Markup(figures.sizes([min(image.width, image.height) for image in usable], checkup.size)),
+    ]
+
+
+def _usable(checkup: Checkup) -> list[Examined]:
+    return [image for image in (*checkup.images.train, *checkup.images.val) if image.width]
 
 
 def _section(key: str, checkup: Checkup) -> dict[str, object]:
