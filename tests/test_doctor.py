@@ -1,7 +1,6 @@
 """The data doctor: every finding on files made for it, what is left out, and the report that says so."""
 
 import io
-import itertools
 import json
 import re
 import shlex
@@ -20,6 +19,7 @@ from PIL import Image, ImageCms, ImageEnhance
 
 from gancolor.apps import doctor
 from gancolor.apps.cli import main
+from gancolor.config import parse
 from gancolor.data import ColorData, Folder, ImageFolder, ListFile
 from gancolor.doctor import duplicates, figures, findings, survey
 from gancolor.doctor.checkup import Asked, checkup, photographs_at
@@ -184,7 +184,9 @@ def test_copies_are_found(copy: str, tmp_path: Path) -> None:
     for seed in range(4):
         picture(seed, 128).save(tmp_path / f"a{seed}.png")
         COPIES[copy](picture(seed, 128)).save(tmp_path / f"b{seed}.png")
-    images = survey.survey(folder := Folder(str(tmp_path), holdout=0), folder.names("train"), 32, 0, tmp_path / "k", "")
+    images = survey.survey(
+        folder := Folder(str(tmp_path), holdout=0.0), folder.names("train"), 32, 0, tmp_path / "k", ""
+    )
     assert duplicates.same_bytes(images) == {}
     assert duplicates.same_picture(images) == {4: 0, 5: 1, 6: 2, 7: 3}
 
@@ -306,7 +308,7 @@ def test_the_list_names_what_harms_in_order_with_reasons(checked: tuple[Checkup,
     _, output = checked
     assert names(output / "exclude.txt") == LEFT_OUT
     text = (output / "exclude.txt").read_text()
-    assert "# leaked from the evaluation: same picture as leak.jpg\nfine/007.png\n" in text
+    assert "# leaked from the evaluation: same picture as leak.jpg of the evaluation set\nfine/007.png\n" in text
     assert "# duplicate: same bytes as fine/003.png\nfine/copy.png\n" in text
 
 
@@ -325,6 +327,7 @@ def test_the_json_has_all_of_it(checked: tuple[Checkup, Path]) -> None:
     assert counts == dict.fromkeys(PECULIAR, 1) | {"gray": 2, "duplicate": 1, "near_duplicate": 2, "leaked": 1}
     assert report["findings"]["near_duplicate"]["images"][1] == {
         "name": "fine/small.jpg", "detail": "same picture as fine/004.png", "twin": "fine/004.png",
+        "against": False,
     }  # fmt: skip
     assert report["findings"]["cmyk"]["excluded"] == 0
 
@@ -394,6 +397,26 @@ def test_a_survey_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert fresh == images
 
 
+def test_an_interruption_is_one_line_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    place, output, looks = save(tmp_path / "photos", numbered(scenes(20))), tmp_path / "report", []
+
+    def looking(source: Files, name: str, stamp: str, size: int) -> Examined:
+        looks.append(name)
+        if name == "018.png":
+            raise KeyboardInterrupt
+        return examine(source, name, stamp, size)
+
+    monkeypatch.setattr(survey, "examine", looking)
+    with pytest.raises(SystemExit) as exit_:
+        main(["doctor", str(place), "--output", str(output), "--holdout", "0", "--workers", "0"])
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err.endswith("gancolor: interrupted; the same command goes on where it stood\n")
+    assert len((output / "examined.jsonl").read_bytes().splitlines()) == 16
+    assert not (output / "exclude.txt").exists()
+
+
 def test_what_has_changed_is_examined_again(tmp_path: Path) -> None:
     root = save(tmp_path / "photos", numbered(scenes(3)))
     folder, kept = Folder(str(root), holdout=0.0), tmp_path / "kept"
@@ -461,7 +484,9 @@ def test_mistakes_are_answered_in_one_line(
     assert not (tmp_path / "report").exists()
 
 
-def test_the_terminal_says_what_to_type_next(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_terminal_says_what_to_type_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = save(tmp_path / "my photos", numbered(scenes(20, 64)))
     picture(1, 64).convert("L").save(place / "020.png")
     output = tmp_path / "report"
@@ -473,8 +498,12 @@ def test_the_terminal_says_what_to_type_next(tmp_path: Path, capsys: pytest.Capt
     assert command[command.index("--data.source.root") + 1] == str(place)
     assert command[command.index("--data.exclude") + 1] == str(output / "exclude.txt")
     assert command[command.index("--data.source.holdout") + 1] == "0.0"
-    for option, file in itertools.pairwise(command):
-        assert option != "--config" or (Path(__file__).parents[1] / file).is_file()
+    monkeypatch.chdir(Path(__file__).parents[1])
+    run = parse(command[2:])
+    assert run.data.size == 64
+    assert len(run.data.train_loader().images.names) == 20
+    # And the networks fit the size.
+    assert run.colorizer.generator(torch.zeros(1, 1, 64, 64)).ab.shape == (1, 2, 64, 64)
 
 
 def test_nothing_found_is_said_and_an_empty_list_is_a_list(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,9 +1,11 @@
 """``gancolor doctor PHOTOGRAPHS --output REPORT``."""
 
 import os
+import sys
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
+from tqdm import tqdm
 
 from gancolor import arguments
 from gancolor.errors import InputError
@@ -35,7 +37,7 @@ def parser() -> ArgumentParser:
 
 
 def run(given: list[str]) -> int:
-    """Check what a command line asks for; the exit code is 0 whatever is found."""
+    """Check what a command line asks for; the exit code is 0 whatever is found, 130 if it was interrupted."""
     asked = arguments.parse(parser(), given)
     for kind in asked.keep:
         if kind not in _HARMFUL:
@@ -49,17 +51,20 @@ def run(given: list[str]) -> int:
     from gancolor.doctor.checkup import Asked, checkup, show
 
     output = Path(asked.output)
-    result = checkup(
-        Asked(
-            data=Path(asked.data),
-            output=output,
-            against=Path(asked.against) if asked.against else None,
-            size=asked.size,
-            colorfulness=asked.colorfulness,
-            holdout=asked.holdout,
-            keep=asked.keep,
-            workers=asked.workers,
-        )
+    wanted = Asked(
+        data=Path(asked.data),
+        output=output,
+        against=Path(asked.against) if asked.against else None,
+        size=asked.size,
+        colorfulness=asked.colorfulness,
+        holdout=asked.holdout,
+        keep=asked.keep,
+        workers=asked.workers,
     )
+    try:
+        result = checkup(wanted)
+    except KeyboardInterrupt:
+        tqdm.write("gancolor: interrupted; the same command goes on where it stood", file=sys.stderr)
+        return 130  # as shells have it
     show(result, output, Console())
     return 0

@@ -12,7 +12,7 @@ from rich.table import Table
 from gancolor.data import Folder, ImageFolder, ListFile
 from gancolor.doctor import findings, report
 from gancolor.doctor.findings import KINDS, Set
-from gancolor.doctor.report import Checkup
+from gancolor.doctor.report import EXCLUDE, PAGE, Checkup
 from gancolor.doctor.survey import survey
 from gancolor.errors import InputError
 from gancolor.interfaces import Files
@@ -124,8 +124,8 @@ def show(result: Checkup, output: Path, console: Console) -> None:
         table.add_row("nothing", "0", "", "")
     console.print(table)
     for line in (
-        f"Report  {output / report.PAGE}",
-        f"List    {output / report.EXCLUDE}: {len(result.excluded):,} training images to leave out",
+        f"Report  {output / PAGE}",
+        f"List    {output / EXCLUDE}: {len(result.excluded):,} training images to leave out",
         f"\nNext, train without them:\n  {result.command}",
     ):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -146,5 +146,8 @@ def _facts(asked: Asked, images: Set) -> dict[str, str]:
 def _command(asked: Asked, data: Photographs) -> str:
     """Training with the list; quoted for a shell."""
     size = [] if asked.size == 256 else ["--data.size", str(asked.size)]
+    halvings = (asked.size & -asked.size).bit_length() - 1
+    if halvings < 8:  # the baseline's U-Net halves 256 pixels eight times
+        size += ["--colorizer.generator.init_args.depth", str(halvings)]
     words = ["python", "train.py", "--config", "configs/pix2pix.yaml", *data.options, *size]
-    return shlex.join([*words, "--data.exclude", str(asked.output / report.EXCLUDE)])
+    return shlex.join([*words, "--data.exclude", str(asked.output / EXCLUDE)])

@@ -97,11 +97,13 @@ class Finding:
         name: the image.
         detail: what exactly.
         twin: of a duplicate, the image that stays; of a leaked one, that of the evaluation set.
+        against: whether the twin is of the further evaluation set, whose names are of another source.
     """
 
     name: str
     detail: str
     twin: str | None = None
+    against: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,13 +184,16 @@ def _together(images: Set, harmed: Collection[str]) -> list[tuple[str, Finding]]
     stay = sum(place < len(evaluation) for place in places)
     similar = same_picture([ordered[place] for place in places], stay)
     near = {places[one]: places[other] for one, other in similar.items()}
+    own = sum(image.width > 0 for image in images.val)  # of the evaluation's
     found = []
     for place in range(len(evaluation), len(ordered)):
         twin = exact.get(place, place)
         kind, detail = "duplicate", "same bytes as"
         if near.get(twin, place) < len(evaluation) or twin == place:  # a copy of a copy of an evaluation image, too
             twin, kind, detail = near.get(twin, place), "near_duplicate", "same picture as"
-        if twin != place:
-            kind = "leaked" if twin < len(evaluation) else kind
-            found.append((kind, Finding(ordered[place].name, f"{detail} {ordered[twin].name}", ordered[twin].name)))
+        if twin == place:
+            continue
+        name, other, against = ordered[place].name, ordered[twin].name, own <= twin < len(evaluation)
+        where = f"{other} of the evaluation set" if against else other
+        found.append(("leaked" if twin < len(evaluation) else kind, Finding(name, f"{detail} {where}", other, against)))
     return found

@@ -182,14 +182,14 @@ def _section(key: str, checkup: Checkup) -> dict[str, object]:
 
 def _example(one: Finding, checkup: Checkup) -> dict[str, object]:
     """An image beside its twin, as far as they can be shown."""
-    names = [one.name, one.twin] if one.twin else [one.name]
-    return {"one": one, "pictures": [shown for name in names if (shown := _picture(name, checkup))]}
+    pictures = [_picture(one.name, checkup.source)]
+    if one.twin:
+        pictures.append(_picture(one.twin, checkup.evaluation if one.against else checkup.source))
+    return {"one": one, "pictures": [picture for picture in pictures if picture]}
 
 
-def _picture(name: str, checkup: Checkup) -> tuple[str, int, int, bool] | None:
-    for source in (checkup.source, checkup.evaluation):
-        try:
-            return page.picture(source.read(name, _SIDE).permute(1, 2, 0).numpy(), _SIDE)
-        except Unreadable:
-            continue
-    return None
+def _picture(name: str, source: Source) -> tuple[str, int, int, bool] | None:
+    try:
+        return page.picture(source.read(name, _SIDE).permute(1, 2, 0).numpy(), _SIDE)
+    except Unreadable:
+        return None
