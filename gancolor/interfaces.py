@@ -58,6 +58,26 @@ class Source(ABC):
         """
 
 
+class Files(Source):
+    """A source whose images are files, on disk or inside archives."""
+
+    @abstractmethod
+    def stored(self, name: str) -> bytes:
+        """The whole file of an image, as it is stored.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+
+    @abstractmethod
+    def stamp(self, name: str) -> str:
+        """What changes when the file does, found without reading it; such as its size and the time of its change.
+
+        Raises:
+            OSError: it is not there.
+        """
+
+
 class Unreadable(Exception):
     """An image that cannot be used; the message says which and why."""
 

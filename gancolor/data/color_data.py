@@ -1,6 +1,8 @@
 """The data of a training run: a source, how its pictures are cut, and how they are batched."""
 
+import logging
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from jaxtyping import UInt8
@@ -8,12 +10,15 @@ from torch import Tensor
 
 from gancolor.data.augment import Augment
 from gancolor.data.images import TrainImages, ValImages, none_readable, seeded
+from gancolor.data.lists import exclusions
 from gancolor.data.loader import Reader, TrainLoader, ValLoader
 from gancolor.errors import InputError
 from gancolor.interfaces import Source, Split
 
 _PIX2PIX = 286 / 256  # load size over crop size, Isola et al. 2017, section 6.2
 _SPLITS = {"train": "training", "val": "validation"}
+
+_log = logging.getLogger("gancolor")
 
 
 class ColorData:
@@ -35,6 +40,9 @@ class ColorData:
         jitter: how far brightness, contrast and saturation of a training picture may vary: 0.2 is ±20 %; hue varies
             by up to a tenth of it.
         val_images: validate on this many images, the first ones; by default on all.
+        exclude: a text file with one name a line, as the source has it, of training images to leave out; blank lines
+            and lines that begin with ``#`` are skipped. ``gancolor doctor`` writes one. Validation images stay, so
+            that runs with different lists can be compared.
         seed: of order and crops.
     """
 
@@ -50,6 +58,7 @@ class ColorData:
         rotation: float = 0.0,
         jitter: float = 0.0,
         val_images: int | None = None,
+        exclude: str | None = None,
         seed: int = 0,
     ) -> None:
         self.source = source
@@ -62,6 +71,7 @@ class ColorData:
         self.rotation = rotation
         self.jitter = jitter
         self.val_images = val_images
+        self.exclude = exclude
         self.seed = seed
         self.unreadable: dict[str, str] = {}
         self._check()
@@ -73,7 +83,7 @@ class ColorData:
             FileNotFoundError: a folder or a list does not exist.
             InputError: fewer images than one batch, or none that can be used.
         """
-        names = self._names("train")
+        names = self._train_names
         if len(names) < self.batch_size:
             raise InputError(
                 f"data.batch_size is {self.batch_size}, but there are only {len(names)} training images: lower it"
@@ -103,7 +113,7 @@ class ColorData:
             FileNotFoundError: a folder or a list does not exist.
             InputError: there are no training images, or none that can be used.
         """
-        centered = self._centered(self._names("train"))
+        centered = self._centered(self._train_names)
         chosen = torch.randperm(len(centered), generator=seeded(self.seed))[:images]
         reader = Reader(centered, self.workers, self.unreadable)
         for batch in reader.read(part.tolist() for part in chosen.split(self.batch_size)):
@@ -126,6 +136,21 @@ class ColorData:
         if not names:
             raise InputError(f"data.source has no {_SPLITS[split]} images: give it a folder or a list of them")
         return names
+
+    @cached_property
+    def _train_names(self) -> list[str]:
+        """The training images that are not excluded."""
+        names = self._names("train")
+        if self.exclude is None:
+            return names
+        excluded, unknown = exclusions(self.exclude, [*names, *self.source.names("val")])
+        kept = [name for name in names if name not in excluded]
+        if unknown:
+            _log.warning("data.exclude: %d names in %s are no image of data.source", unknown, self.exclude)
+        if not kept:
+            raise InputError(f"data.exclude: {self.exclude} names all {len(names)} training images; shorten it")
+        _log.info("data.exclude: %d of %d training images are left out", len(names) - len(kept), len(names))
+        return kept
 
     def _centered(self, names: list[str]) -> ValImages:
         """The images, once one of them could be read."""
