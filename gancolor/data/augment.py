@@ -68,7 +68,7 @@ class Augment:
             rgb = F.center_crop(F.rotate(rgb, angle, InterpolationMode.BILINEAR), [self.size, self.size])
         if self.flip and mirror < 0.5:
             rgb = F.horizontal_flip(rgb)
-        return self._change_color(rgb, color) if self.jitter else rgb.contiguous()
+        return self._change_color(rgb, color) if self.jitter else rgb
 
     def _change_color(self, rgb: UInt8[Tensor, "3 size size"], color: list[float]) -> UInt8[Tensor, "3 size size"]:
         brightness, contrast, saturation, hue = (self.jitter * (2 * u - 1) for u in color)
