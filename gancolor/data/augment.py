@@ -20,7 +20,7 @@ def center(rgb: UInt8[Tensor, "3 H W"], size: int) -> UInt8[Tensor, "3 {size} {s
         Unreadable: the short side is under half of ``size``.
     """
     _check(rgb, size)
-    return F.center_crop(_resize(rgb, size), [size, size])
+    return F.center_crop(resize(rgb, size), [size, size])
 
 
 class Augment:
@@ -63,7 +63,7 @@ class Augment:
         turn, top, left, mirror, *color = torch.rand(8, generator=generator).tolist()
         angle = self.rotation * (2 * turn - 1)
         side = _enclosing(self.size, angle) if angle else self.size
-        rgb = _crop(_resize(rgb, max(self.load_size, side)), side, top, left)
+        rgb = _crop(resize(rgb, max(self.load_size, side)), side, top, left)
         if angle:
             rgb = F.center_crop(F.rotate(rgb, angle, InterpolationMode.BILINEAR), [self.size, self.size])
         if self.flip and mirror < 0.5:
@@ -85,7 +85,7 @@ def _check(rgb: UInt8[Tensor, "3 H W"], size: int) -> None:
         raise Unreadable(f"{width}×{height} pixels, too small for size {size}: the short side must be {ceil(size / 2)}")
 
 
-def _resize(rgb: UInt8[Tensor, "3 H W"], side: int) -> UInt8[Tensor, "3 h w"]:
+def resize(rgb: UInt8[Tensor, "3 H W"], side: int) -> UInt8[Tensor, "3 h w"]:
     """Scale so that the short side is ``side``."""
     return F.resize(rgb, [side], InterpolationMode.BICUBIC, antialias=True)
 

@@ -1,6 +1,6 @@
 """The data of a training run: a source, how its pictures are cut, and how they are batched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import UInt8
@@ -119,13 +119,13 @@ class ColorData:
             if not 0 <= value <= maximum:
                 raise InputError(f"data.{name} is {value}: it must lie between 0 and {maximum}")
 
-    def _names(self, split: Split) -> list[str]:
+    def _names(self, split: Split) -> Sequence[str]:
         names = self.source.names(split)
         if not names:
             raise InputError(f"data.source has no {_SPLITS[split]} images: give it a folder or a list of them")
         return names
 
-    def _centered(self, names: list[str]) -> ValImages:
+    def _centered(self, names: Sequence[str]) -> ValImages:
         """The images, once one of them could be read."""
         images = ValImages(self.source, names, self.size)
         unreadable: dict[str, str] = {}

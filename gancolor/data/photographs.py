@@ -55,10 +55,14 @@ class Folder(Source):
         """The images of a split, sorted by path; those of ``val_root`` are named relative to ``root`` too."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        # normpath: "../val/a.jpg" is meant from where root is named, even if root is a symbolic link to elsewhere.
+        return Path(os.path.normpath(Path(self.root).expanduser() / name))
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        # normpath: "../val/a.jpg" is meant from where root is named, even if root is a symbolic link to elsewhere.
-        return decode(os.path.normpath(Path(self.root).expanduser() / name), min_side)
+        return decode(self.path(name), min_side)
 
 
 class ImageFolder(Source):
@@ -79,9 +83,13 @@ class ImageFolder(Source):
         """The images of a split, sorted by path."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return Path(self.root).expanduser() / name
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(Path(self.root).expanduser() / name, min_side)
+        return decode(self.path(name), min_side)
 
 
 class TinyImageNet(Source):
@@ -102,9 +110,13 @@ class TinyImageNet(Source):
         """The images of a split, sorted by path."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return Path(self.root).expanduser() / name
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(Path(self.root).expanduser() / name, min_side)
+        return decode(self.path(name), min_side)
 
 
 class ListFile(Source):
@@ -137,9 +149,13 @@ class ListFile(Source):
         """The images of a split, in the list's order."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return Path(self._root).expanduser() / name
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(Path(self._root).expanduser() / name, min_side)
+        return decode(self.path(name), min_side)
 
 
 @cache  # asking makes Pillow import all its formats

@@ -29,6 +29,7 @@ _PLACE = np.dtype(
         ("order", "<u4"),  # of the names sorted by their bytes, the place in the list
     ]
 )
+_AGAIN = "run `gancolor pack PHOTOGRAPHS FOLDER`, which writes what is missing and keeps what is there"
 
 
 class Place(NamedTuple):
@@ -92,28 +93,46 @@ class ShardIndex:
         self.split: Split = split
 
     @cached_property
-    def shards(self) -> list[dict[str, Any]]:
-        """Of each shard ``url``, ``nsamples``, ``filesize`` and ``md5sum``."""
-        return self.content["shardlist"]
-
-    @cached_property
     def content(self) -> dict[str, Any]:
-        """The JSON file.
+        """The JSON file: ``shardlist``, and under ``gancolor`` what only we read.
 
         Raises:
             FileNotFoundError: it does not exist.
             InputError: it is damaged.
         """
-        path = self.folder / f"{self.split}.json"
-        if not path.is_file():
-            advice = "name the folder that `gancolor pack PHOTOGRAPHS FOLDER` wrote, or finish that by the same command"
-            raise FileNotFoundError(f"data.source.root: there is no {path}; {advice}")
+        path = self._file(".json")
         try:
             content = json.loads(path.read_bytes())
-            content["gancolor"], content["shardlist"]
+            return {key: content[key] for key in ("shardlist", "gancolor")}
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is damaged ({error}): pack the photographs again into another folder") from error
-        return content
+            raise InputError(f"{path} is damaged or not ours ({error}); {_AGAIN}") from error
+
+    @property
+    def shards(self) -> list[dict[str, Any]]:
+        """Of each shard ``url``, ``nsamples``, ``filesize`` and ``md5sum``."""
+        return self.content["shardlist"]
+
+    def check(self) -> None:
+        """See that everything is there, and as long as it was written; the checksums are for ``gancolor verify``.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            InputError: a shard or the index is damaged.
+        """
+        for suffix in (".txt", ".npy"):
+            self._file(suffix)
+        for shard in self.shards:
+            path = self._file(shard["url"])
+            size = path.stat().st_size
+            if size != shard["filesize"]:
+                raise InputError(f"{path} has {size} bytes, but was written with {shard['filesize']}; {_AGAIN}")
+
+    def _file(self, name: str) -> Path:
+        """An existing file of the index, or a shard."""
+        path = self.folder / (f"{self.split}{name}" if name.startswith(".") else name)
+        if not path.is_file():
+            raise FileNotFoundError(f"data.source.root: there is no {path}; {_AGAIN}")
+        return path
 
     @cached_property
     def names(self) -> Sequence[str]:
@@ -128,9 +147,9 @@ class ShardIndex:
 
     def find(self, name: str) -> Place | None:
         """Where a photograph lies; None if it is none of these."""
-        if not isinstance(self.names, Names):
-            return None
         names, order, wanted = self.names, self._places["order"], os.fsencode(name)
+        if not isinstance(names, Names):
+            return None
         rank = bisect_left(range(len(names)), wanted, key=lambda rank: names.encoded(order[rank]))
         if rank == len(names) or names.encoded(order[rank]) != wanted:
             return None
