@@ -65,7 +65,8 @@ def run(given: list[str]) -> int:
         unreadable = pack(_source(asked), output, packing, asked.workers)
     except (InputError, FileNotFoundError) as error:
         raise InputError(str(error).removeprefix("data.source.")) from error
-    tqdm.write(f"{output}: packed; {len(unreadable)} photographs could not be read, see its train.json and val.json")
+    left_out = f"; {len(unreadable)} could not be read and are listed in its JSON files" if unreadable else ""
+    tqdm.write(f"{output}: all photographs are packed{left_out}")
     return 1 if unreadable else 0
 
 

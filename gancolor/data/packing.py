@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from hashlib import file_digest, sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+import simplejpeg
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -32,8 +33,8 @@ class Packing:
 
     Attributes:
         size: short side in pixels; larger photographs are shrunk to it, smaller ones are never enlarged.
-        quality: of the JPEG files, as Pillow counts it.
-        subsampling: how coarsely they hold color, as Pillow names it.
+        quality: of the JPEG files, up to 100.
+        subsampling: how coarsely they hold color: ``4:4:4``, ``4:2:2`` or ``4:2:0``.
         per_shard: photographs in a shard.
     """
 
@@ -74,7 +75,7 @@ def pack(source: Folder | ImageFolder | ListFile, folder: Path, packing: Packing
 class _Jpeg(NamedTuple):
     """What becomes of one photograph: a JPEG file, or None and the reason."""
 
-    index: int
+    number: int
     data: bytes | None
     reason: str
 
@@ -97,10 +98,11 @@ class _Jpegs(Dataset[_Jpeg]):
         name = self.names[index]
         if "\n" in name:
             return _Jpeg(index, None, "its name has a line break")
+        path = self.source.path(name)
         try:
-            return _Jpeg(index, _encode(self.source.path(name), self.packing), "")
-        except (Unreadable, OSError) as error:  # OSError: JPEG ends at 65535 pixels
-            return _Jpeg(index, None, str(error))
+            return _Jpeg(index, _encode(path, self.packing), "")
+        except (Unreadable, ValueError) as error:  # ValueError: a side is too long for the JPEG format
+            return _Jpeg(index, None, str(error).removeprefix(f"{path}: "))
 
 
 def _encode(path: Path, packing: Packing) -> bytes:
@@ -111,10 +113,9 @@ def _encode(path: Path, packing: Packing) -> bytes:
             return path.read_bytes()
     if min(rgb.shape[1:]) > packing.size:
         rgb = resize(rgb, packing.size)
-    file = io.BytesIO()
-    picture = Image.fromarray(rgb.permute(1, 2, 0).contiguous().numpy())
-    picture.save(file, "JPEG", quality=packing.quality, subsampling=packing.subsampling, optimize=True)
-    return file.getvalue()
+    pixels = rgb.permute(1, 2, 0).contiguous().numpy()
+    subsampling = packing.subsampling.replace(":", "")
+    return simplejpeg.encode_jpeg(pixels, packing.quality, colorsubsampling=subsampling, fastdct=False)
 
 
 def _begin(folder: Path, plan: dict[str, Any]) -> None:
@@ -140,7 +141,7 @@ def _write_shards(jpegs: _Jpegs, folder: Path, workers: int) -> list[dict[str, A
     paths = [folder / f"{jpegs.split}-{number:06d}.tar" for number in range(len(parts))]
     finished = [_finished(path) for path in paths]
     missing = [index for part, record in zip(parts, finished, strict=True) if record is None for index in part]
-    loader = DataLoader(jpegs, batch_size=None, sampler=missing, num_workers=workers, collate_fn=_as_it_is)
+    loader = DataLoader(jpegs, batch_size=None, sampler=missing, num_workers=workers, collate_fn=_as_it_is)  # pyright: ignore[reportArgumentType]
     with tqdm(total=len(jpegs), initial=len(jpegs) - len(missing), unit="image", desc=jpegs.split) as bar:
         stream = _watched(loader, jpegs.names, bar)
         return [
@@ -154,12 +155,12 @@ def _as_it_is(jpeg: _Jpeg) -> _Jpeg:
     return jpeg
 
 
-def _watched(jpegs: Iterable[_Jpeg], names: Sequence[str], bar: "tqdm[Any]") -> Iterator[_Jpeg]:
+def _watched(jpegs: Iterable[_Jpeg], names: Sequence[str], bar: "tqdm[NoReturn]") -> Iterator[_Jpeg]:
     """The same, counted, and those named that are left out."""
     for jpeg in jpegs:
         bar.update()
         if jpeg.data is None:
-            bar.write(f"{names[jpeg.index]} is left out: {jpeg.reason}", file=sys.stderr)
+            bar.write(f"{names[jpeg.number]} is left out: {jpeg.reason}", file=sys.stderr)
         yield jpeg
 
 
@@ -212,7 +213,7 @@ def _finish(folder: Path, split: Split, names: Sequence[str], records: list[dict
     save_index(
         folder,
         split,
-        names=[names[index] for _, index, _, _ in packed],
+        names=[names[int(number)] for _, number, _, _ in packed],
         places=[Place(number, offset, size) for number, _, offset, size in packed],
         shards=[{key: record[key] for key in ("url", "nsamples", "filesize", "md5sum")} for record in records],
         unreadable=unreadable,

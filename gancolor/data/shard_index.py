@@ -1,7 +1,7 @@
 """The index of tar shards: which photograph lies where. It is mapped into memory, so all processes share one copy.
 
-Of each split, three files: ``train.json`` lists the shards as the ``wids`` library did, ``train.txt`` the photographs' own
-paths, one a line, and ``train.npy`` their places, in the same order.
+Of each split, three files: ``train.json`` lists the shards as the ``wids`` library did, ``train.txt`` the photographs'
+own paths, one a line, and ``train.npy`` their places, in the same order.
 """
 
 import json
@@ -47,8 +47,9 @@ class Place(NamedTuple):
 
 
 class Names(Sequence[str]):
-    """The names in a mapped list. A million strings would be copied into every worker, as reading one writes its
-    reference count; here a name becomes a string when it is asked for.
+    """The names in a mapped list; each becomes a string when it is asked for.
+
+    A million strings would be copied into every forked worker in the end, as reading one writes its reference count.
 
     Args:
         text: UTF-8, one name a line.

@@ -80,7 +80,7 @@ _opened = lru_cache(maxsize=256)(_Opened)  # a process may hold about a thousand
 
 
 def _read(shard: Path, place: Place, name: str) -> bytes:
-    """A photograph's JPEG file. ``pread`` keeps no position in the shard, so forked workers may share its descriptor."""
+    """A photograph's JPEG file; ``pread`` keeps no position in the shard, so forked workers may share what is open."""
     try:
         data = os.pread(_opened(shard).descriptor, place.size, place.offset)
     except OSError as error:
