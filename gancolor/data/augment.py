@@ -67,7 +67,7 @@ class Augment:
         if angle:
             rgb = F.center_crop(F.rotate(rgb, angle, InterpolationMode.BILINEAR), [self.size, self.size])
         if self.flip and mirror < 0.5:
-            rgb = F.horizontal_flip(rgb)
+            rgb = rgb.flip(2)
         return self._change_color(rgb, color) if self.jitter else rgb
 
     def _change_color(self, rgb: UInt8[Tensor, "3 size size"], color: list[float]) -> UInt8[Tensor, "3 size size"]:
@@ -86,14 +86,17 @@ def _check(rgb: UInt8[Tensor, "3 H W"], size: int) -> None:
 
 
 def resize(rgb: UInt8[Tensor, "3 H W"], side: int) -> UInt8[Tensor, "3 h w"]:
-    """Scale so that the short side is ``side``."""
+    """Scale so that the short side is ``side``: bicubic, antialiased; the picture itself if it is that already."""
+    if min(rgb.shape[1:]) == side:
+        return rgb
     return F.resize(rgb, [side], InterpolationMode.BICUBIC, antialias=True)
 
 
 def _crop(rgb: UInt8[Tensor, "3 H W"], side: int, top: float, left: float) -> UInt8[Tensor, "3 {side} {side}"]:
     """A square at a place given by two numbers in [0, 1)."""
     height, width = rgb.shape[1:]
-    return F.crop(rgb, int(top * (height - side + 1)), int(left * (width - side + 1)), side, side)
+    row, column = int(top * (height - side + 1)), int(left * (width - side + 1))
+    return rgb[:, row : row + side, column : column + side]
 
 
 def _enclosing(size: int, degrees: float) -> int:

@@ -140,11 +140,11 @@ class ShardIndex:
         """The photographs' own paths, in the order of the source that they were packed from."""
         if not len(self._places):
             return []
-        return Names(np.memmap(self.folder / f"{self.split}.txt", np.uint8, "r"), self._places["line"])
+        return Names(np.asarray(np.memmap(self.folder / f"{self.split}.txt", np.uint8, "r")), self._places["line"])
 
     @cached_property
     def _places(self) -> Shaped[ndarray, " names"]:
-        return np.load(self.folder / f"{self.split}.npy", mmap_mode="r")
+        return np.asarray(np.load(self.folder / f"{self.split}.npy", mmap_mode="r"))  # memmap itself indexes slowly
 
     def find(self, name: str) -> Place | None:
         """Where a photograph lies; None if it is none of these."""
