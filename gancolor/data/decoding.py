@@ -4,7 +4,7 @@ import io
 import os
 import struct
 from functools import lru_cache
-from typing import BinaryIO, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 import simplejpeg
@@ -35,7 +35,7 @@ _OPAQUE = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}  # the mode without al
 
 
 def decode(
-    file: str | os.PathLike[str] | BinaryIO, min_side: int | None = None, name: str | None = None
+    file: str | os.PathLike[str] | io.BytesIO, min_side: int | None = None, name: str | None = None
 ) -> UInt8[Tensor, "3 H W"]:
     """Decode an image file to upright 8-bit sRGB.
 
@@ -43,7 +43,7 @@ def decode(
     rounded to 8 bits. Of an animation this is the first frame.
 
     Args:
-        file: a file in any format that Pillow decodes, by its path or opened.
+        file: a file in any format that Pillow decodes, by its path, or its bytes.
         min_side: the caller will shrink the image so that its short side is this many pixels. A JPEG is then decoded
             at the smallest of the scales 1, 1/2, 1/4, 1/8 whose short side is no smaller; other formats at full size.
         name: what errors call the file; by default its path.

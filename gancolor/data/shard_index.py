@@ -120,9 +120,10 @@ class ShardIndex:
             FileNotFoundError: a file is missing.
             InputError: a shard or the index is damaged.
         """
+        shards = self.shards
         for suffix in (".txt", ".npy"):
             self._file(suffix)
-        for shard in self.shards:
+        for shard in shards:
             path = self._file(shard["url"])
             size = path.stat().st_size
             if size != shard["filesize"]:
@@ -151,8 +152,8 @@ class ShardIndex:
         names, order, wanted = self.names, self._places["order"], os.fsencode(name)
         if not isinstance(names, Names):
             return None
-        rank = bisect_left(range(len(names)), wanted, key=lambda rank: names.encoded(order[rank]))
-        if rank == len(names) or names.encoded(order[rank]) != wanted:
+        rank = bisect_left(range(len(names)), wanted, key=lambda rank: names.encoded(int(order[rank])))
+        if rank == len(names) or names.encoded(int(order[rank])) != wanted:
             return None
         place = self._places[order[rank]]
         return Place(int(place["shard"]), int(place["offset"]), int(place["size"]))
