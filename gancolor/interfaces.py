@@ -9,7 +9,7 @@ Shapes, everywhere: ``B`` images in the batch, ``H W`` height and width in pixel
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -37,7 +37,7 @@ class Source(ABC):
     """Where photographs come from. Listing is lazy: constructing a source touches no disk."""
 
     @abstractmethod
-    def names(self, split: Split) -> list[str]:
+    def names(self, split: Split) -> Sequence[str]:
         """The images of a split, in an order that is the same everywhere and always.
 
         Raises:

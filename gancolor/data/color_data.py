@@ -1,7 +1,7 @@
 """The data of a training run: a source, how its pictures are cut, and how they are batched."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -131,14 +131,14 @@ class ColorData:
             if not 0 <= value <= maximum:
                 raise InputError(f"data.{name} is {value}: it must lie between 0 and {maximum}")
 
-    def _names(self, split: Split) -> list[str]:
+    def _names(self, split: Split) -> Sequence[str]:
         names = self.source.names(split)
         if not names:
             raise InputError(f"data.source has no {_SPLITS[split]} images: give it a folder or a list of them")
         return names
 
     @cached_property
-    def _train_names(self) -> list[str]:
+    def _train_names(self) -> Sequence[str]:
         """The training images that are not excluded."""
         names = self._names("train")
         if self.exclude is None:
@@ -152,7 +152,7 @@ class ColorData:
         _log.info("data.exclude: %d of %d training images are left out", len(names) - len(kept), len(names))
         return kept
 
-    def _centered(self, names: list[str]) -> ValImages:
+    def _centered(self, names: Sequence[str]) -> ValImages:
         """The images, once one of them could be read."""
         images = ValImages(self.source, names, self.size)
         unreadable: dict[str, str] = {}

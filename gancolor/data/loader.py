@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 import torch.distributed
+from jaxtyping import UInt8
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from gancolor.data.images import Sample, TrainImages, ValImages, seeded
@@ -235,7 +237,15 @@ def _collate(samples: list[Sample]) -> tuple[Batch | None, dict[str, str]]:
     unreadable = {name: reason for sample in samples for name, reason in sample.unreadable.items()}
     pictures = [sample.rgb for sample in samples if sample.rgb is not None]
     indices = [sample.place for sample in samples if sample.rgb is not None]
-    return (Batch(torch.stack(pictures), torch.tensor(indices)) if pictures else None), unreadable
+    return (Batch(_stack(pictures), torch.tensor(indices)) if pictures else None), unreadable
+
+
+def _stack(pictures: list[UInt8[Tensor, "3 H W"]]) -> UInt8[Tensor, "B 3 H W"]:
+    """One batch, whose pixels stay interleaved in memory as decoders deliver them.
+
+    To take the channels apart costs as much as all cutting and mirroring; ``rgb_to_lab`` does it on the device.
+    """
+    return torch.stack([rgb.permute(1, 2, 0) for rgb in pictures]).permute(0, 3, 1, 2)
 
 
 def _rank_and_share(batch_size: int) -> tuple[int, int]:

@@ -56,17 +56,21 @@ class Folder(Files):
         """The images of a split, sorted by path; those of ``val_root`` are named relative to ``root`` too."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return _at(self.root, name)
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(_at(self.root, name), min_side)
+        return decode(self.path(name), min_side)
 
     def stored(self, name: str) -> bytes:
         """The file of one image."""
-        return _at(self.root, name).read_bytes()
+        return self.path(name).read_bytes()
 
     def stamp(self, name: str) -> str:
         """Size and time of change."""
-        return _stamp(_at(self.root, name))
+        return _stamp(self.path(name))
 
 
 class ImageFolder(Files):
@@ -87,17 +91,21 @@ class ImageFolder(Files):
         """The images of a split, sorted by path."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return _at(self.root, name)
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(_at(self.root, name), min_side)
+        return decode(self.path(name), min_side)
 
     def stored(self, name: str) -> bytes:
         """The file of one image."""
-        return _at(self.root, name).read_bytes()
+        return self.path(name).read_bytes()
 
     def stamp(self, name: str) -> str:
         """Size and time of change."""
-        return _stamp(_at(self.root, name))
+        return _stamp(self.path(name))
 
 
 class TinyImageNet(Files):
@@ -118,17 +126,21 @@ class TinyImageNet(Files):
         """The images of a split, sorted by path."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return _at(self.root, name)
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(_at(self.root, name), min_side)
+        return decode(self.path(name), min_side)
 
     def stored(self, name: str) -> bytes:
         """The file of one image."""
-        return _at(self.root, name).read_bytes()
+        return self.path(name).read_bytes()
 
     def stamp(self, name: str) -> str:
         """Size and time of change."""
-        return _stamp(_at(self.root, name))
+        return _stamp(self.path(name))
 
 
 class ListFile(Files):
@@ -161,17 +173,21 @@ class ListFile(Files):
         """The images of a split, in the list's order."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return _at(self._root, name)
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(_at(self._root, name), min_side)
+        return decode(self.path(name), min_side)
 
     def stored(self, name: str) -> bytes:
         """The file of one image."""
-        return _at(self._root, name).read_bytes()
+        return self.path(name).read_bytes()
 
     def stamp(self, name: str) -> str:
         """Size and time of change."""
-        return _stamp(_at(self._root, name))
+        return _stamp(self.path(name))
 
 
 def _at(root: str, name: str) -> Path:
