@@ -17,6 +17,7 @@ from gancolor.adversarial import Hinge, LeastSquares, Vanilla
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
+from gancolor.errors import InputError
 from gancolor.generators import UNet
 from gancolor.interfaces import Batch, Objective, Source, Split, Unreadable
 from gancolor.layers import Norm
@@ -204,6 +205,24 @@ def test_batch_statistics_are_synchronized_before_the_networks_are_wrapped(tmp_p
             training.fit(colorizer(Vanilla(), "batch"), SCENES, tmp_path)
 
     together(2, tmp_path, work)
+
+
+def test_processes_that_do_not_see_the_same_checkpoint(tmp_path: Path) -> None:
+    """Two nodes without a common folder: one goes on, the other would begin anew beside it."""
+    training = Training(accelerator="cpu", validate_every=BATCH, log_every=1)
+
+    def begin(_rank: int) -> None:
+        model = colorizer(Vanilla(), "group")
+        model.images = BATCH
+        training.fit(model, SCENES, tmp_path / "run")
+
+    def go_on(rank: int) -> None:
+        seen = tmp_path / "run" / "checkpoints" / "last.ckpt" if rank == 0 else None
+        with pytest.raises(InputError, match=r"begin after \[12, 0\] images.*a folder that every machine shares"):
+            training.fit(colorizer(Vanilla(), "group"), SCENES, tmp_path / ("run", "elsewhere")[rank], resume=seen)
+
+    together(1, tmp_path, begin)
+    together(2, tmp_path, go_on, seconds=60)
 
 
 def train_on_gpu(wrapped: bool, folder: Path) -> None:
