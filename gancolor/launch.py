@@ -2,7 +2,9 @@
 
 import os
 
-from lightning_fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from gancolor.errors import InputError
 
@@ -21,7 +23,9 @@ def world(devices: int, nodes: int) -> tuple[int, int]:
         return _launched("torchrun", devices, nodes, "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE")
     if SLURMEnvironment.detect():
         if int(os.environ["SLURM_NTASKS"]) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
-            raise InputError("SLURM was asked for --ntasks: ask for --nodes and --ntasks-per-node instead, a task a GPU")
+            raise InputError(
+                "SLURM was asked for --ntasks: ask for --nodes and --ntasks-per-node instead, a task a GPU"
+            )
         return _launched("srun", devices, nodes, "SLURM_NTASKS_PER_NODE", "SLURM_NNODES")
     return devices, nodes
 
@@ -39,5 +43,7 @@ def _launched(launcher: str, devices: int, nodes: int, *variables: str) -> tuple
     started = tuple(int(os.environ.get(variable, "1")) for variable in variables)
     for key, asked, count in zip(("devices", "nodes"), (devices, nodes), started, strict=True):
         if asked not in (-1, 1, count):
-            raise InputError(f"training.{key} is {asked}, but {launcher} started {count}: leave it out, or start {asked}")
+            raise InputError(
+                f"training.{key} is {asked}, but {launcher} started {count}: leave it out, or start {asked}"
+            )
     return started[0], started[1]

@@ -6,20 +6,24 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from processes import together
 from torch import Tensor, distributed
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD
 
 from gancolor.adversarial import Hinge, LeastSquares, Vanilla
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
+from gancolor.errors import InputError
 from gancolor.generators import UNet
 from gancolor.interfaces import Batch, Objective, Source, Split, Unreadable
 from gancolor.layers import Norm
 from gancolor.loggers import TensorBoard, WandB
 from gancolor.losses import L1, RarityL1
+from gancolor.strategy import PerNetworkDDP
 from gancolor.training import Training
 
 BATCH, STEPS = 12, 4  # later the kinks of ReLU and L1 turn rounding into more than 1e-6
@@ -191,3 +195,57 @@ def test_only_the_first_process_writes_and_only_into_its_own_folder(tmp_path: Pa
     with (run_dir / "log" / "version_0" / "metrics.csv").open() as file:
         steps = [row["step"] for row in csv.DictReader(file) if row["train/l1"]]
     assert steps == [str(BATCH * (i + 1)) for i in range(STEPS)]
+
+
+def test_batch_statistics_are_synchronized_before_the_networks_are_wrapped(tmp_path: Path) -> None:
+    """As far as it goes without a GPU: it is the wrapper that complains of synchronized layers on a CPU."""
+
+    def work(_rank: int) -> None:
+        training = Training(accelerator="cpu", sync_batchnorm=True, log_every=1)
+        with pytest.raises(ValueError, match="SyncBatchNorm layers only work with GPU modules"):
+            training.fit(colorizer(Vanilla(), "batch"), SCENES, tmp_path)
+
+    together(2, tmp_path, work)
+
+
+def test_processes_that_do_not_see_the_same_checkpoint(tmp_path: Path) -> None:
+    """Two nodes without a common folder: one goes on, the other would begin anew beside it."""
+    training = Training(accelerator="cpu", validate_every=BATCH, log_every=1)
+
+    def begin(_rank: int) -> None:
+        model = colorizer(Vanilla(), "group")
+        model.images = BATCH
+        training.fit(model, SCENES, tmp_path / "run")
+
+    def go_on(rank: int) -> None:
+        seen = tmp_path / "run" / "checkpoints" / "last.ckpt" if rank == 0 else None
+        with pytest.raises(InputError, match=r"begin after \[12, 0\] images.*a folder that every machine shares"):
+            training.fit(colorizer(Vanilla(), "group"), SCENES, tmp_path / ("run", "elsewhere")[rank], resume=seen)
+
+    together(1, tmp_path, begin)
+    together(2, tmp_path, go_on, seconds=60)
+
+
+def train_on_gpu(wrapped: bool, folder: Path) -> None:
+    """Keep the weights that come out, with the strategy of many processes or without."""
+    Trainer = pl.Trainer
+    if wrapped:
+        pl.Trainer = lambda **given: Trainer(**{**given, "strategy": PerNetworkDDP()})  # type: ignore[misc]
+    model = colorizer(Vanilla(), "batch")
+    Training(accelerator="cuda", sync_batchnorm=wrapped, log_every=1).fit(model, SCENES, folder)
+    assert wrapped == isinstance(model.players["generator"], DistributedDataParallel)
+    torch.save(model.cpu().state_dict(), folder / "weights.pt")
+
+
+@pytest.mark.gpu
+def test_nccl_and_synchronized_batch_statistics_change_nothing_in_one_process(tmp_path: Path) -> None:
+    """As far as one GPU goes."""
+    context = torch.multiprocessing.get_context("spawn")  # a forked process may not use CUDA
+    for wrapped in False, True:
+        process = context.Process(target=train_on_gpu, args=(wrapped, tmp_path / str(wrapped)))
+        process.start()
+        process.join(300)
+        assert process.exitcode == 0
+    one, other = (torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("False", "True"))
+    for name, weight in one.items():
+        torch.testing.assert_close(other[name], weight, rtol=0, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}")

@@ -149,21 +149,29 @@ def finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
+TORCHRUN_COMMAND = [sys.executable, "-m", "torch.distributed.run"]
+
+
+def agent(
+    folder: Path, number: int, node: tuple[list[str], str, str], host: str, *command: str
+) -> subprocess.Popen[str]:
+    """torchrun on one of two nodes, with one process."""
+    enter, address, interface = node
+    # These machines have no names; of others torchrun sees by the endpoint's name which one is the host.
+    meet = ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"{host}:29417", "--rdzv_conf", f"is_host={1 - number}"]
+    alike = ["--nnodes", "2", "--nproc_per_node", "1", *meet, "--local_addr", address]
+    return start(folder, [*enter, *TORCHRUN_COMMAND, *alike, *command], interface)
+
+
 @pytest.mark.slow
 def test_two_nodes_equal_one_of_two_processes_and_one_process(
     tmp_path: Path, cable: list[tuple[list[str], str, str]]
 ) -> None:
     write_config(tmp_path / "small.yaml")
-    torchrun = [sys.executable, "-m", "torch.distributed.run"]
     train = [str(ROOT / "train.py"), "--config", str(tmp_path / "small.yaml")]
-    meet = ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"{cable[0][1]}:29417", "--rdzv_conf"]
-    nodes = []
-    for number, (enter, address, interface) in enumerate(cable):
-        # These machines have no names; of others torchrun sees by the endpoint's name which one is the host.
-        alike = ["--nnodes", "2", "--nproc_per_node", "1", *meet, f"is_host={1 - number}", "--local_addr", address]
-        nodes.append(start(tmp_path / "two", [*enter, *torchrun, *alike, *train], interface))
+    nodes = [agent(tmp_path / "two", i, node, cable[0][1], *train) for i, node in enumerate(cable)]
     outputs = [finish(node) for node in nodes]
-    finish(start(tmp_path / "one", [*torchrun, "--standalone", "--nproc_per_node", "2", *train]))
+    finish(start(tmp_path / "one", [*TORCHRUN_COMMAND, "--standalone", "--nproc_per_node", "2", *train]))
     finish(start(tmp_path / "alone", [sys.executable, *train]))
     [two], [one], [alone] = (list((tmp_path / name / "runs").iterdir()) for name in ("two", "one", "alone"))
     for name, weight in weights(alone).items():
