@@ -12,7 +12,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
-import yaml
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -22,42 +21,45 @@ from benchmarks.contenders import Task
 from benchmarks.turns import Contender, Turn, take_turns
 from gancolor import arguments
 
-PLAIN = {"precision": "32-true", "tf32": False, "channels_last": False, "cudnn_benchmark": False}
-BF16 = PLAIN | {"tf32": True, "precision": "bf16-mixed"}
+FUSED = "fused"
+BF16 = "training.precision=bf16-mixed"
+FP16 = "training.precision=16-mixed"
+TF32 = "training.tf32=true"
+CHANNELS_LAST = "training.channels_last=true"
+BENCHMARK = "training.cudnn_benchmark=true"
+COMPILE = "training.compile=true"
+OFF = ["training.tf32=false", "training.channels_last=false", "training.cudnn_benchmark=false"]
 ROWS = {
-    "cpu": {
-        "float32": (False, PLAIN),
-        "+ fused": (True, PLAIN),
-        "+ fused, channels_last": (True, PLAIN | {"channels_last": True}),
-        "+ fused, bf16": (True, BF16),
-        "+ fused, bf16, channels_last": (True, BF16 | {"channels_last": True}),
-        "+ fused, bf16, compile": (True, BF16 | {"compile": True}),
-    },
-    "cuda": {
-        "float32": (False, PLAIN),
-        "+ fused": (True, PLAIN),
-        "+ fused, TF32": (True, PLAIN | {"tf32": True}),
-        "+ fused, bf16": (True, BF16),
-        "+ fused, bf16, channels_last": (True, BF16 | {"channels_last": True}),
-        "+ fused, bf16, channels_last, cudnn_benchmark": (
-            True,
-            BF16 | {"channels_last": True, "cudnn_benchmark": True},
-        ),
-        "+ fused, fp16, channels_last": (True, BF16 | {"channels_last": True, "precision": "16-mixed"}),
-        "+ all of them, compile": (True, BF16 | {"channels_last": True, "cudnn_benchmark": True, "compile": True}),
-    },
+    "cpu": [
+        [],
+        [FUSED],
+        [FUSED, CHANNELS_LAST],
+        [FUSED, BF16],
+        [FUSED, BF16, CHANNELS_LAST],
+        [FUSED, BF16, COMPILE],
+    ],
+    "cuda": [
+        [],
+        [FUSED],
+        [FUSED, TF32],
+        [FUSED, BF16],
+        [FUSED, BF16, CHANNELS_LAST],
+        [FUSED, BF16, CHANNELS_LAST, BENCHMARK],
+        [FUSED, FP16, CHANNELS_LAST, BENCHMARK],
+        [FUSED, BF16, CHANNELS_LAST, BENCHMARK, COMPILE],
+    ],
 }
 
 
 def sides(task: Task) -> dict[str, Contender]:
-    """The reference, and ours with each set of options, as overlays in the task's folder."""
+    """The reference, and ours with each set of options."""
     result: dict[str, Contender] = {"reference": partial(contenders.reference_step, task)}
-    for number, (name, (fused, training)) in enumerate(ROWS[task.device].items()):
-        optimizer = {"init_args": {"fused": fused}}
-        players = {f"{role}_optimizer": optimizer for role in ("generator", "discriminator")}
-        overlay = task.folder / f"{number}.yaml"
-        overlay.write_text(yaml.safe_dump({"training": training, "colorizer": players}))
-        result[name] = partial(contenders.our_step, task, overlays=[str(overlay)])
+    for row in ROWS[task.device]:
+        fused = str(FUSED in row).lower()
+        optimizers = [f"colorizer.{role}_optimizer.init_args.fused={fused}" for role in ("generator", "discriminator")]
+        given = [*OFF, *optimizers, *(option for option in row if option != FUSED)]
+        name = ", ".join(option.removeprefix("training.").removesuffix("=true") for option in row) or "float32"
+        result[name] = partial(contenders.our_step, task, options=given)
     return result
 
 
