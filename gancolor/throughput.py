@@ -2,7 +2,7 @@
 
 import copy
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -12,9 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gancolor.color import Lab
 from gancolor.colorizer import Colorizer
-from gancolor.interfaces import Batch, ColorLoss, Discriminator, Generator
+from gancolor.interfaces import Batch, ColorLoss
 
 GB = 1e9
+Network = TypeVar("Network", bound=nn.Module)
 _DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -120,8 +121,7 @@ def step_flops(colorizer: Colorizer, images: int) -> int:
         colorizer: what is trained; its ``size`` is that of the pictures.
         images: how many pictures.
     """
-    generator, judge, losses = (_on_meta(n) for n in (colorizer.generator, colorizer.discriminator, colorizer.losses))
-    assert isinstance(generator, Generator) and isinstance(judge, Discriminator) and isinstance(losses, nn.ModuleDict)
+    generator, judge = _on_meta(colorizer.generator), _on_meta(colorizer.discriminator)
     light, ab = (torch.empty(images, channels, *2 * [colorizer.size], device="meta") for channels in (1, 2))
     real = Lab(light, ab)
     with torch.enable_grad(), FlopCounterMode(display=False) as counter:
@@ -131,14 +131,14 @@ def step_flops(colorizer: Colorizer, images: int) -> int:
         colorizer.adversarial.discriminator(judge(real.stack()), judge(fake.detach().stack())).backward()
         judge.requires_grad_(False)
         loss = colorizer.adversarial.generator(judge(fake.stack()))
-        for term in losses.values():
+        for term in _on_meta(colorizer.losses).values():
             assert isinstance(term, ColorLoss)
             loss = loss + term(prediction, real)
         loss.backward()
     return counter.get_total_flops()
 
 
-def _on_meta(network: nn.Module) -> nn.Module:
+def _on_meta(network: Network) -> Network:
     """A copy without values."""
     weights: dict[int, Tensor] = {id(p): nn.Parameter(p.to("meta"), p.requires_grad) for p in network.parameters()}
     return copy.deepcopy(network, weights | {id(b): b.to("meta") for b in network.buffers()})
@@ -152,7 +152,7 @@ def peak_tflops(device: torch.device, dtype: torch.dtype) -> float:
     for _ in range(5):
         _finish(device)
         start = time.perf_counter()
-        a @ a
+        torch.mm(a, a)
         _finish(device)
         seconds.append(time.perf_counter() - start)
     return 2 * side**3 / min(seconds) / 1e12

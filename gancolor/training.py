@@ -72,7 +72,7 @@ class Training:
         precision: Precision = "32-true",
         tf32: bool = True,
         channels_last: bool | None = None,
-        compile: bool = False,  # noqa: A002  (the key in a YAML file)
+        compile: bool = False,
         cudnn_benchmark: bool = True,
         peak_tflops: float | None = None,
         sync_batchnorm: bool = False,

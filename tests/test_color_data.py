@@ -61,6 +61,7 @@ def test_keeps_its_arguments_and_touches_nothing() -> None:
         ({"size": 64, "load_size": 63}, r"data\.load_size is 63: it must be at least 64"),
         ({"batch_size": 0}, r"data\.batch_size is 0"),
         ({"workers": -1}, r"data\.workers is -1"),
+        ({"prefetch": 0}, r"data\.prefetch is 0"),
         ({"val_images": 0}, r"data\.val_images is 0"),
         ({"rotation": -1.0}, r"data\.rotation is -1.0: it must lie between 0 and 180"),
         ({"jitter": 1.5}, r"data\.jitter is 1.5: it must lie between 0 and 1"),
@@ -94,6 +95,12 @@ def test_the_seed_decides() -> None:
 def test_validation_batches() -> None:
     assert [batch.indices.tolist() for batch in data(Noise()).val_loader()] == [[0, 1, 2, 3], [4]]
     assert [batch.indices.tolist() for batch in data(Noise(), val_images=2).val_loader()] == [[0, 1]]
+
+
+@pytest.mark.parametrize(("workers", "factor"), [(0, None), (2, 5)])
+def test_workers_read_in_advance(workers: int, factor: int | None) -> None:
+    loader = data(Noise(train=12), workers=workers, prefetch=5).train_loader()
+    assert loader._reader._loader.prefetch_factor == factor
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from gancolor.adversarial import Vanilla
 from gancolor.checkpoint import load
@@ -82,12 +83,20 @@ def test_by_default_a_cpu_keeps_channels_outside(tmp_path: Path) -> None:
 def test_compiled_networks_learn_the_same(tmp_path: Path) -> None:
     eager = fit(tmp_path / "eager", colorizer(ema_decay=0.9))
     compiled = fit(tmp_path / "compiled", colorizer(2 * BATCH, ema_decay=0.9), compile=True)
-    assert compiled.generator._compiled_call_impl is not None
+    assert counters["stats"]["unique_graphs"] >= 3  # the generator, and the discriminator with and without gradients
     assert copy.deepcopy(compiled.generator)._compiled_call_impl is None
     fit(tmp_path / "compiled", resumed := colorizer(ema_decay=0.9), last(tmp_path / "compiled"), compile=True)
     assert_close(eager.state_dict(), resumed.state_dict(), atol=1e-4)
     generator = load(last(tmp_path / "compiled")).generator
     assert_close(generator.state_dict(), load(last(tmp_path / "eager")).generator.state_dict(), atol=1e-4)
+
+
+def test_compiling_a_judge_that_is_differentiated_twice_is_refused() -> None:
+    model = colorizer()
+    model.differentiates_twice = True
+    with pytest.raises(InputError, match=r"training\.compile: colorizer\.penalty differentiates"):
+        prepare(model, cuda=False, tf32=True, channels_last=False, compiled=True)
+    assert model.discriminator._compiled_call_impl is None
 
 
 def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,9 @@ def test_flops_of_pix2pix_by_hand() -> None:
     down = [32 * a * b * (128 >> i) ** 2 for i, (a, b) in enumerate(pairwise(widths))]
     sums = [(128, 2), (256, 64), (512, 128), (1024, 256), (1024, 512), (1024, 512), (1024, 512), (512, 512)]
     up = [32 * a * b * (128 >> i) ** 2 for i, (a, b) in enumerate(sums)]
-    judge = [32 * a * b * s**2 for a, b, s in [(3, 64, 128), (64, 128, 64), (128, 256, 32), (256, 512, 31), (512, 1, 30)]]
+    judge = [
+        32 * a * b * s**2 for a, b, s in [(3, 64, 128), (64, 128, 64), (128, 256, 32), (256, 512, 31), (512, 1, 30)]
+    ]
     # A pass, the gradients of the weights, and those of the inputs, which nobody asks of a network's first layer.
     generator, discriminator = 3 * sum(down + up) - down[0], 2 * (3 * sum(judge) - judge[0])
     assert step_flops(model, 3) == 3 * (generator + discriminator + 2 * sum(judge))
@@ -179,10 +181,8 @@ def counting_steps(monkeypatch: pytest.MonkeyPatch, begin: Any) -> None:
     [{}, {"ema_decay": 0.9}, {"clip_norm": 1.0}, {"accumulate": 2}, {"precision": "bf16-mixed"}],
     ids=["plain", "average", "clipped", "in chunks", "bf16"],
 )
-def test_no_step_waits_for_the_device(
-    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From one step's begin to the next one's, with all that Lightning and the callbacks do, but for rows of the log."""
+def test_no_step_waits_for_the_device(options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does what Lightning and the callbacks do until the next step begins, but for a row of the log."""
     precision = options.pop("precision", "32-true")
     syncs, numbers, log = Syncs(), [], Colorizer.log
     counting_steps(monkeypatch, lambda step: setattr(syncs, "step", step))
@@ -206,9 +206,7 @@ def test_no_step_waits_for_the_device(
 def test_no_step_waits_for_the_gpu(precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA itself raises where a step would; the first two allocate, and choose algorithms."""
     in_rows = {1, 2, 4, 8, 10}
-    counting_steps(
-        monkeypatch, lambda step: torch.cuda.set_sync_debug_mode("default" if step in in_rows else "error")
-    )
+    counting_steps(monkeypatch, lambda step: torch.cuda.set_sync_debug_mode("default" if step in in_rows else "error"))
     model = colorizer(steps=10, ema_decay=0.9, clip_norm=1.0)
     try:
         training = Training(accelerator="cuda", validate_every=10**6, log_every=4, precision=precision)
