@@ -259,7 +259,7 @@ def disturbed(config: Path, run_dir: Path, images: int, kills: int, rng: random.
             if last.end():
                 raise SystemExit(f"the training did not end well: {last.line}")
         different = list(differences(content(run_dir), content(run_dir.with_name("undisturbed"))))
-        Console(file=sys.stdout).print(rows)
+        Console(width=120).print(rows)
         for where in different:
             Console().print(f"different: {where}", highlight=False)
         return well and not different
