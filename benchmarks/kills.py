@@ -110,7 +110,8 @@ def to_all(number: int) -> Kill:
 def to_worker(leg: Leg) -> None:
     """SIGKILL to one of the processes that read photographs, as the kernel does when memory is short."""
     pid = leg.process.pid
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    while not (workers := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        time.sleep(0.05)  # it has just begun
     os.kill(int(workers[-1]), signal.SIGKILL)
 
 

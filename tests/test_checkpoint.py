@@ -210,7 +210,8 @@ def test_no_damage_is_read_as_other_weights(tmp_path, bit):
     written = {KEY: {"images": 5}, "state_dict": {f"w{i}": torch.randn(8, 8) for i in range(4)}}
     torch.save(written, path)
     whole, refused = path.read_bytes(), 0
-    for place in range(len(whole)):
+    every = 1 if bit == 4 else 20  # what makes an entry a folder, anywhere; the others, here and there
+    for place in range(0, len(whole), every):
         content = bytearray(whole)
         content[place] ^= 1 << bit
         path.write_bytes(content)
@@ -221,14 +222,14 @@ def test_no_damage_is_read_as_other_weights(tmp_path, bit):
         else:  # padding, or a time stamp
             assert found[KEY] == written[KEY]
             assert all(torch.equal(found["state_dict"][name], w) for name, w in written["state_dict"].items()), place
-    assert refused > len(whole) / 2
+    assert refused > len(whole) / every / 2
 
 
 def test_no_cut_is_read(tmp_path):
     path = tmp_path / "last.ckpt"
     torch.save({KEY: {"images": 5}, "state_dict": {"w": torch.randn(8, 8)}}, path)
     whole = path.read_bytes()
-    for length in range(len(whole)):
+    for length in range(0, len(whole), 5):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError):
             read(path)
