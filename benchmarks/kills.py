@@ -110,7 +110,8 @@ def to_all(number: int) -> Kill:
 def to_worker(leg: Leg) -> None:
     """SIGKILL to one of the processes that read photographs, as the kernel does when memory is short."""
     pid = leg.process.pid
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    while not (workers := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        time.sleep(0.05)  # it has just begun
     os.kill(int(workers[-1]), signal.SIGKILL)
 
 
@@ -259,7 +260,7 @@ def disturbed(config: Path, run_dir: Path, images: int, kills: int, rng: random.
             if last.end():
                 raise SystemExit(f"the training did not end well: {last.line}")
         different = list(differences(content(run_dir), content(run_dir.with_name("undisturbed"))))
-        Console(file=sys.stdout).print(rows)
+        Console(width=120).print(rows)
         for where in different:
             Console().print(f"different: {where}", highlight=False)
         return well and not different

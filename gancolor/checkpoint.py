@@ -20,6 +20,9 @@ import torch
 from gancolor.errors import InputError
 from gancolor.interfaces import Discriminator, Generator
 
+_FOLDER = (
+    0x10  # a bit of an entry's attributes that no checksum covers; torch does not read the content of such an entry
+)
 KEY = "gancolor"  # where a Lightning checkpoint keeps the description
 
 _PLAIN = bool | int | float | str | list | tuple | dict | None  # what a checkpoint is allowed to hold
@@ -107,7 +110,8 @@ def _undamaged(path: Path) -> bool:
     """
     try:
         with ZipFile(path) as archive:
-            return archive.testzip() is None
+            folders = [entry for entry in archive.infolist() if entry.external_attr & _FOLDER]
+            return not folders and archive.testzip() is None
     except (BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, IndexError):
         return False  # what zipfile may raise of nonsense in an archive's directory
 

@@ -133,7 +133,9 @@ def test_the_logged_psnr_is_scikit_image_s(run_dir, log):
 
 def test_the_best_checkpoint_is_the_one_with_the_best_psnr(run_dir, log):
     best = max((row for row in log if "val/psnr" in row), key=lambda row: row["val/psnr"])
-    assert sorted(path.name for path in run_dir.glob("checkpoints/*")) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in run_dir.glob("checkpoints/*")) == [
+        "best.ckpt", "last.ckpt", "previous.ckpt",
+    ]  # fmt: skip
     assert load(run_dir / "checkpoints" / "best.ckpt").images == best["step"]
 
 

@@ -11,6 +11,7 @@ import gancolor
 from gancolor.adversarial import Vanilla
 from gancolor.checkpoint import KEY, build, describe, load, read, refuse_other_networks
 from gancolor.discriminators import PatchGAN
+from gancolor.errors import InputError
 from gancolor.generators import UNet
 from gancolor.interfaces import ColorLoss, Discriminator, Generator, Objective, Penalty, Source
 
@@ -200,3 +201,35 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
 def test_objective_is_described_in_full():
     expected = {"class_path": "gancolor.adversarial.Vanilla", "init_args": {"weight": 2.0}}
     assert describe(Vanilla(weight=2.0)) == expected
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_no_damage_is_read_as_other_weights(tmp_path, bit):
+    """torch.load alone returns other weights for most flipped bits; the archive's checksums know."""
+    path = tmp_path / "last.ckpt"
+    written = {KEY: {"images": 5}, "state_dict": {f"w{i}": torch.randn(8, 8) for i in range(4)}}
+    torch.save(written, path)
+    whole, refused = path.read_bytes(), 0
+    every = 1 if bit == 4 else 20  # what makes an entry a folder, anywhere; the others, here and there
+    for place in range(0, len(whole), every):
+        content = bytearray(whole)
+        content[place] ^= 1 << bit
+        path.write_bytes(content)
+        try:
+            found = read(path)
+        except InputError:
+            refused += 1
+        else:  # padding, or a time stamp
+            assert found[KEY] == written[KEY]
+            assert all(torch.equal(found["state_dict"][name], w) for name, w in written["state_dict"].items()), place
+    assert refused > len(whole) / every / 2
+
+
+def test_no_cut_is_read(tmp_path):
+    path = tmp_path / "last.ckpt"
+    torch.save({KEY: {"images": 5}, "state_dict": {"w": torch.randn(8, 8)}}, path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 5):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError):
+            read(path)

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from runs import BATCH, IMAGES, SAVE, VALIDATE, assert_same_run, fit
+from runs import BATCH, IMAGES, SAVE, VALIDATE, assert_same_run, fit, rows
 from torch import Tensor
 
 from gancolor import atomic
@@ -186,3 +186,34 @@ def test_a_full_disk_costs_the_run_and_not_the_checkpoint(
     fit(tmp_path, resume=True)
     if where != "log":  # whose rows of before the disk was full are lost with the file that we took away
         assert_same_run(tmp_path, whole)
+
+
+def test_a_damaged_checkpoint_does_not_push_the_good_one_out(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two renames of the first save after a fall-back, a run would have nothing left."""
+    folder = tmp_path / "checkpoints"
+    with monkeypatch.context() as patched:
+        strike(patched, 20, kill(signal.SIGTERM))
+        with pytest.raises(Stopped):
+            fit(tmp_path)
+    (folder / "last.ckpt").write_bytes((folder / "last.ckpt").read_bytes()[:-50])
+    good = (folder / "previous.ckpt").read_bytes()
+    with monkeypatch.context() as patched:
+        strike(patched, 22, kill(signal.SIGTERM))
+        with pytest.raises(Stopped, match="has seen 24 images"):
+            fit(tmp_path, resume=True)
+    assert (folder / "previous.ckpt").read_bytes() == good
+    fit(tmp_path, resume=True)
+    assert_same_run(tmp_path, whole)
+
+
+def test_the_log_is_on_the_disk_before_the_checkpoint(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After SIGKILL the resumed run writes no row of before its checkpoint again."""
+    on_disk: list[dict[tuple[int, str], str]] = []
+    strike(monkeypatch, 26, lambda: on_disk.append(rows(tmp_path)))
+    fit(tmp_path)
+    expected = {key: value for key, value in rows(whole).items() if key[0] <= 22}
+    assert expected.items() <= on_disk[0].items()
