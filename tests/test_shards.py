@@ -208,7 +208,8 @@ def test_more_shards_than_a_process_may_open(tmp_path: Path, folder: Path, monke
     packing = Packing(24, 90, "4:4:4", per_shard=1)
     pack(Folder(str(folder), holdout=0.0), tmp_path / "shards", packing, 0)
     source = Shards(str(tmp_path / "shards"))
+    names = source.names("train")  # maps the index, which stays open
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    for name in source.names("train"):
+    for name in names:
         source.read(name)
     assert len(os.listdir("/proc/self/fd")) <= before + 8  # noqa: PTH208
