@@ -1,9 +1,8 @@
-"""What the machine can do at best: plain JPEG decoding and plain matrix products; and what a step asks of it."""
+"""What the machine can do at best, as contenders: plain JPEG decoding, plain matrix products."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from itertools import cycle
+from itertools import cycle, repeat
 from pathlib import Path
 
 import torch
@@ -12,21 +11,25 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
 from benchmarks.pix2pix import Pix2Pix
+from benchmarks.turns import Pace
 
 SIDES = {"cpu": 2048, "cuda": 8192}  # of the square matrices, by device: large enough for the full rate
-SECONDS = 1.0  # a rate is measured for about so long
+PRODUCTS = {"cpu": 4, "cuda": 100}  # at a step
 
 
-def _pillow(path: Path) -> None:
+def pillow(path: Path) -> None:
+    """Decode by Pillow."""
     with Image.open(path) as image:
         image.convert("RGB").load()
 
 
-def _torchvision(path: Path) -> None:
+def torchvision(path: Path) -> None:
+    """Decode by torchvision."""
     decode_jpeg(read_file(str(path)), ImageReadMode.RGB)
 
 
-def _simplejpeg(path: Path) -> None:
+def simplejpeg(path: Path) -> None:
+    """Decode by simplejpeg."""
     from simplejpeg import decode_jpeg as decode
 
     decode(path.read_bytes())
@@ -34,50 +37,40 @@ def _simplejpeg(path: Path) -> None:
 
 def decoders() -> dict[str, Callable[[Path], None]]:
     """The plain JPEG decoders that are installed: from a file to 8-bit RGB at full size."""
-    known = {"PIL": _pillow, "torchvision": _torchvision, "simplejpeg": _simplejpeg}
-    return {name: decode for name, decode in known.items() if find_spec(name)}
+    return {by.__name__: by for by in (pillow, torchvision, simplejpeg) if by is pillow or find_spec(by.__name__)}
 
 
-def decode_rates(files: list[Path]) -> dict[str, float]:
-    """Images per second and core of each decoder; every one of them sees every file once before."""
-    rates = {}
-    for name, decode in decoders().items():
-        for path in files:
-            decode(path)
-        start, images = time.perf_counter(), 0
-        for images, path in enumerate(cycle(files), 1):
-            decode(path)
-            if time.perf_counter() - start > SECONDS:
-                break
-        rates[name] = images / (time.perf_counter() - start)
-    return rates
+def decode(folder: Path, batch: int, by: Callable[[Path], None], pace: Pace) -> None:
+    """Decode the files of a folder, and nothing else."""
+    for paths in pace(_batches(sorted(folder.iterdir()), batch)):
+        for path in paths:
+            by(path)
 
 
-def matmul_rate(device: str, dtype: torch.dtype) -> float:
-    """The best FLOP/s of square matrix products, over about a second."""
-    side = SIDES[device]
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    best, stop = float("inf"), time.perf_counter() + SECONDS
-    torch.mm(a, b)
-    while best == float("inf") or time.perf_counter() < stop:
-        synchronize(device)
-        start = time.perf_counter()
-        torch.mm(a, b)
-        synchronize(device)
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
+def _batches(paths: list[Path], batch: int) -> Iterator[list[Path]]:
+    endless = cycle(paths)
+    while True:
+        yield [next(endless) for _ in range(batch)]
 
 
-def synchronize(device: str) -> None:
-    """Wait until the device has done what it was told."""
-    if device == "cuda":
-        torch.cuda.synchronize()
+def multiply(device: str, dtype: torch.dtype, pace: Pace) -> None:
+    """Square matrix products; float32 on a GPU in the TF32 that convolutions have there by default."""
+    torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
+    a, b = (torch.randn(SIDES[device], SIDES[device], device=device).to(dtype) for _ in range(2))
+    for products in pace(repeat(PRODUCTS[device])):
+        for _ in range(products):
+            torch.mm(a, b)
 
 
-def step_flops(batch: int, size: int) -> float:
-    """Floating-point operations of one training step of pix2pix: its convolutions, forward and backward."""
+def multiply_flops(device: str) -> float:
+    """Floating-point operations of a step of :func:`multiply`."""
+    return 2.0 * SIDES[device] ** 3 * PRODUCTS[device]
+
+
+def step_flops(size: int) -> float:
+    """Floating-point operations of pix2pix's training step, for each image: its convolutions, forward and backward."""
     model = Pix2Pix("meta")
-    light, ab = (torch.zeros(batch, channels, size, size, device="meta") for channels in (1, 2))
+    light, ab = (torch.zeros(1, channels, size, size, device="meta") for channels in (1, 2))
     with FlopCounterMode(display=False) as counter:
         model.step(light, ab)
     return float(counter.get_total_flops())

@@ -1,4 +1,4 @@
-"""The photographs that a benchmark reads: a folder of the user's, or JPEG files cut from those in scikit-image's wheel."""
+"""The photographs that a benchmark reads: the user's, or JPEG files cut from those in scikit-image's wheel."""
 
 from itertools import chain, cycle, islice
 from pathlib import Path
@@ -15,7 +15,7 @@ QUALITY = 98  # with 4:2:0 chroma: these photographs are smooth, and need it for
 
 
 def cut(folder: Path, count: int) -> list[Path]:
-    """Random 4:3 cuts of real photographs, of three quarters to the whole of their height, saved as JPEG files of 500×375 pixels."""
+    """Random 4:3 cuts of real photographs, as large as they are or down to ¾ of it, as JPEG files of 500×375 pixels."""
     random = np.random.default_rng(0)
     data = Path(skimage.data.__file__).parent
     originals = [Image.open(data / name).convert("RGB") for name in SHIPPED]

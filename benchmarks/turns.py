@@ -16,8 +16,6 @@ from typing import TypeVar
 import torch
 from tqdm import tqdm
 
-from benchmarks.limits import synchronize
-
 T = TypeVar("T")
 # Every process is forked from one that has done these slow imports already and nothing else.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -44,6 +42,11 @@ class Pace:
     pipe: Connection
     device: str
 
+    def _synchronize(self) -> None:
+        """Wait until the device has done what it was told."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
     def __call__(self, batches: Iterable[T]) -> Iterator[T]:
         """The batches, for ever; between turns ``next`` blocks."""
         stock = iter(batches)
@@ -51,14 +54,14 @@ class Pace:
             lead, steps = self.pipe.recv()
             for _ in range(lead):
                 yield next(stock)
-            synchronize(self.device)
+            self._synchronize()
             start, waiting = time.perf_counter(), 0.0
             for _ in range(steps):
                 asked = time.perf_counter()
                 batch = next(stock)
                 waiting += time.perf_counter() - asked
                 yield batch
-            synchronize(self.device)
+            self._synchronize()
             self.pipe.send(Turn(time.perf_counter() - start, waiting))
 
 
@@ -78,7 +81,8 @@ class Side:
     def __init__(self, contender: Contender, device: str, threads: int, log: Path) -> None:
         self._log = log
         self._pipe, theirs = PROCESSES.Pipe()
-        self._process = PROCESSES.Process(target=_work, args=(contender, Pace(theirs, device), threads, log))
+        work = contender, Pace(theirs, device), threads, log, multiprocessing.get_start_method()
+        self._process = PROCESSES.Process(target=_work, args=work)
         self._process.start()
         theirs.close()  # so that its end is noticed here
 
@@ -100,8 +104,9 @@ class Side:
         self._process.join()
 
 
-def _work(contender: Contender, pace: Pace, threads: int, log: Path) -> None:
-    """A contender's process."""
+def _work(contender: Contender, pace: Pace, threads: int, log: Path, start_method: str) -> None:
+    """A contender's process; what it starts itself begins as in a program of its own."""
+    multiprocessing.set_start_method(start_method, force=True)
     output = os.open(log, os.O_WRONLY | os.O_CREAT)
     for stream in (1, 2):
         os.dup2(output, stream)
