@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -68,7 +69,7 @@ def build(task: Task, overlays: Iterable[str]) -> Run:
         "training.accelerator": task.device,
         "training.validate_every": LONG,
         "colorizer.images": LONG,
-        "run_dir": task.folder / f"run-{id(task)}",
+        "run_dir": mkdtemp(dir=task.folder),
     }
     return parse([*configs, *SAME, *(f"--{key}={value}" for key, value in options.items())])
 
