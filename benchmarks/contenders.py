@@ -57,10 +57,11 @@ class Task:
 # gancolor
 
 
-def build(task: Task, overlays: Iterable[str]) -> Run:
-    """The run that a user would start with these overlays."""
-    configs = [f"--config={CONFIGS / overlay}" for overlay in [*OVERLAYS, *overlays]]
-    options = {
+def build(task: Task, options: Iterable[str]) -> Run:
+    """The run that a user would start with these options; ``FILE.yaml`` is an overlay below ``configs``."""
+    given = [f"--config={CONFIGS / option}" if option.endswith(".yaml") else f"--{option}" for option in options]
+    base = [f"--config={CONFIGS / overlay}" for overlay in OVERLAYS]
+    place = {
         "data.source.init_args.root": task.photographs,
         "data.size": task.size,
         "data.load_size": round(task.size * 286 / 256),
@@ -71,7 +72,7 @@ def build(task: Task, overlays: Iterable[str]) -> Run:
         "colorizer.images": LONG,
         "run_dir": mkdtemp(dir=task.folder),
     }
-    return parse([*configs, *SAME, *(f"--{key}={value}" for key, value in options.items())])
+    return parse([*base, *SAME, *given, *(f"--{key}={value}" for key, value in place.items())])
 
 
 @dataclass(frozen=True)
@@ -103,27 +104,27 @@ class PacedData:
         return getattr(self.data, name)
 
 
-def our_loader(task: Task, pace: Pace, overlays: list[str]) -> None:
+def our_loader(task: Task, pace: Pace, options: list[str]) -> None:
     """uint8 batches, as they travel to the device."""
-    for _ in pace(_endless(build(task, overlays).data.train_loader())):
+    for _ in pace(_endless(build(task, options).data.train_loader())):
         pass
 
 
-def our_loader_and_lab(task: Task, pace: Pace, overlays: list[str]) -> None:
+def our_loader_and_lab(task: Task, pace: Pace, options: list[str]) -> None:
     """The same, and their Lab computed on this core too."""
-    for batch in pace(_endless(build(task, overlays).data.train_loader())):
+    for batch in pace(_endless(build(task, options).data.train_loader())):
         rgb_to_lab(batch.rgb)
 
 
-def our_step(task: Task, pace: Pace, overlays: list[str]) -> None:
+def our_step(task: Task, pace: Pace, options: list[str]) -> None:
     """Trainer's step on one batch: its copy to the device, its Lab, both moves, the log."""
-    run = build(task, overlays)
+    run = build(task, options)
     _fit(run, repeat(next(iter(run.data.train_loader()))), pace)
 
 
-def our_training(task: Task, pace: Pace, overlays: list[str]) -> None:
+def our_training(task: Task, pace: Pace, options: list[str]) -> None:
     """Everything."""
-    run = build(task, overlays)
+    run = build(task, options)
     _fit(run, _endless(run.data.train_loader()), pace)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
 from benchmarks.pix2pix import Pix2Pix
 from benchmarks.turns import Pace
@@ -23,11 +22,6 @@ def pillow(path: Path) -> None:
         image.convert("RGB").load()
 
 
-def torchvision(path: Path) -> None:
-    """Decode by torchvision."""
-    decode_jpeg(read_file(str(path)), ImageReadMode.RGB)
-
-
 def simplejpeg(path: Path) -> None:
     """Decode by simplejpeg."""
     from simplejpeg import decode_jpeg as decode
@@ -37,7 +31,7 @@ def simplejpeg(path: Path) -> None:
 
 def decoders() -> dict[str, Callable[[Path], None]]:
     """The plain JPEG decoders that are installed: from a file to 8-bit RGB at full size."""
-    return {by.__name__: by for by in (pillow, torchvision, simplejpeg) if by is pillow or find_spec(by.__name__)}
+    return {by.__name__: by for by in (pillow, simplejpeg) if by is pillow or find_spec(by.__name__)}
 
 
 def decode(folder: Path, batch: int, by: Callable[[Path], None], pace: Pace) -> None:

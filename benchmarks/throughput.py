@@ -31,11 +31,13 @@ from gancolor.errors import InputError
 HERE = Path(__file__).parent
 SIZE = 256  # pixels
 LINKS = 20_000  # to the photographs: no epoch ends while it is timed
-READ = 16  # images in a batch where a loader is timed alone; its turn is of four batches for each step of the others'
+READ = 16  # images in a batch where a loader is timed alone; its turn is of four or eight
 PREFETCHED = 2  # batches that each worker process reads in advance
-FASTEST: list[str] = ["trainer/bf16.yaml"]  # our overlays
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-OVERLAYS: dict[str, list[str]] = {"fp32": [], "bf16": FASTEST}
+OURS: dict[str, dict[str, list[str]]] = {  # overlays and options, as a user would give them
+    "cpu": {"fp32": [], "bf16": ["trainer/bf16.yaml"]},
+    "cuda": {"fp32": [], "bf16": ["trainer/bf16.yaml"]},
+}
 GOALS = {
     "cpu": {"loader, files": 3.5, "loader, packed": 10.0, "step, fp32": 1.1, "step, bf16": 1.4},
     "cuda": {"training, bf16": 3.0},
@@ -103,10 +105,10 @@ class Row:
 
 def loaders(task: Task, steps: int) -> Section:
     """Loaders on one core, beside plain decoding of the same files."""
-    task = replace(task, batch=READ, workers=0)
+    task, batches = replace(task, batch=READ, workers=0), 4 * min(steps, 2)
     sides: dict[str, Contender] = {
-        "loader, files": partial(contenders.our_loader, task, overlays=[]),
-        "loader and Lab, files": partial(contenders.our_loader_and_lab, task, overlays=[]),
+        "loader, files": partial(contenders.our_loader, task, options=[]),
+        "loader and Lab, files": partial(contenders.our_loader_and_lab, task, options=[]),
         "reference": partial(contenders.reference_loader, task),
     }
     if task.repository:
@@ -116,14 +118,15 @@ def loaders(task: Task, steps: int) -> Section:
         for name, by in limits.decoders().items()
     }
     rows = [(ours, theirs, list(plain)) for theirs in _others(sides) for ours in sides if ours.startswith("loader")]
-    return Section(sides | plain, dict.fromkeys(sides | plain, 4 * steps * READ), rows, 1, 4 * steps)
+    return Section(sides | plain, dict.fromkeys(sides | plain, batches * READ), rows, 1, batches)
 
 
 def steps_(task: Task, steps: int, threads: int) -> Section:
     """The step on one batch, beside matrix products."""
     task = replace(task, workers=0)
     sides: dict[str, Contender] = {
-        f"step, {name}": partial(contenders.our_step, task, overlays=overlays) for name, overlays in OVERLAYS.items()
+        f"step, {precision}": partial(contenders.our_step, task, options=options)
+        for precision, options in OURS[task.device].items()
     }
     sides["reference"] = partial(contenders.reference_step, task)
     if task.repository:
@@ -133,7 +136,8 @@ def steps_(task: Task, steps: int, threads: int) -> Section:
 
 def trainings(task: Task, steps: int, threads: int) -> Section:
     """From files to weights, beside matrix products."""
-    sides: dict[str, Contender] = {"training, bf16": partial(contenders.our_training, task, overlays=OVERLAYS["bf16"])}
+    ours = partial(contenders.our_training, task, options=OURS[task.device]["bf16"])
+    sides: dict[str, Contender] = {"training, bf16": ours}
     sides["reference"] = partial(contenders.reference_training, task)
     if task.repository:
         sides["repository"] = partial(contenders.repository_training, task)
@@ -143,7 +147,7 @@ def trainings(task: Task, steps: int, threads: int) -> Section:
 def _beside_products(sides: dict[str, Contender], ours: str, task: Task, steps: int, threads: int) -> Section:
     products: dict[str, Contender] = {
         f"matrix products, {name}": partial(limits.multiply, task.device, DTYPES[name])
-        for name in OVERLAYS
+        for name in DTYPES
         if f"{ours}, {name}" in sides
     }
     worth = steps * limits.multiply_flops(task.device) / limits.step_flops(SIZE)
@@ -176,7 +180,9 @@ def rows_of(section: Section, taken: dict[str, list[Turn]], goals: dict[str, flo
 
 def show(rows: Sequence[Row], device: str, console: Console) -> None:
     """Print the table."""
-    table = Table("", "images/s", "against", "images/s", "times (rounds)", "goal", "limit", "our share", "data wait", "against")
+    table = Table(
+        "", "images/s", "against", "images/s", "times (rounds)", "goal", "limit", "our share", "data wait", "against"
+    )
     for row in rows:
         times = median(row.ratios)
         goal = f"≥ {row.goal:g}: {'met' if times >= row.goal else 'missed'}" if row.goal else ""
@@ -238,7 +244,9 @@ def main(given: list[str]) -> None:
     option("--threads", type=int, default=cores, help="of each process that trains; those that read have one")
     option("--workers", type=int | None, help="processes that read for a training; 1 on the CPU, 12 on a GPU")
     option("--turns", type=int, default=5, help="of each contender; medians are told")
-    option("--steps", type=int | None, help="of a turn; 2 on the CPU, 20 on a GPU; a loader alone reads 64 images each")
+    option(
+        "--steps", type=int | None, help="of a turn; 2 on the CPU, 20 on a GPU; a loader alone reads 64 or 128 images"
+    )
     option("--output", type=Path, default=HERE / "results", help="folder for throughput.json and throughput.txt")
     asked = arguments.parse(command_line, given)
     if asked.device not in GOALS:
@@ -252,13 +260,14 @@ def main(given: list[str]) -> None:
         pictures = prepare(Path(work), asked.photographs, asked.images)
         task = Task(Path(work), batch, SIZE, workers, asked.device, asked.peer)
         rows, turns = measure(task, asked.turns, steps, asked.threads)
+    options = "; ".join(f"{name}: {', '.join(given) or 'no more'}" for name, given in OURS[asked.device].items())
     packages = ("gancolor", "torch", "torchvision", "pytorch-lightning", "pillow", "scikit-image")
     described = about("benchmarks/throughput.py", given, asked.threads, packages) | {
         "device": torch.cuda.get_device_name() if asked.device == "cuda" else "CPU",
         "photographs": pictures,
         "step": f"{batch} images of {SIZE}×{SIZE} pixels, {limits.step_flops(SIZE) / 1e9:.1f} GFLOP each; "
         f"{workers} processes read; medians of {asked.turns} rounds, {steps} steps a turn",
-        "ours": f"configs/pix2pix.yaml + losses/l1.yaml, batch norm in both networks; bf16: + {' + '.join(FASTEST)}",
+        "ours": f"configs/pix2pix.yaml, losses/l1.yaml, batch norm in both networks; {options}",
     }
     for key, value in described.items():
         console.print(f"{key}: {value}", highlight=False, soft_wrap=True)

@@ -96,7 +96,9 @@ class Side:
             self._pipe.send((lead, steps))
             return self._pipe.recv()
         except (EOFError, ConnectionError) as error:
-            raise RuntimeError(f"a contender failed:\n{self._log.read_text()}") from error
+            self._process.join()
+            ended = f"{self._log.stem} ended with exit code {self._process.exitcode} (−9: perhaps for lack of memory)"
+            raise RuntimeError(f"{ended}:\n{self._log.read_text()}") from error
 
     def stop(self) -> None:
         """End it, whatever it does."""
