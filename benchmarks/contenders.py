@@ -24,7 +24,8 @@ from gancolor.interfaces import Batch
 CONFIGS = Path(__file__).parent.parent / "configs"
 # The same networks and loss as the reference's: configs/pix2pix.yaml has another norm and another loss beside.
 OVERLAYS = ["pix2pix.yaml", "losses/l1.yaml"]
-SAME = ["--colorizer.discriminator.init_args.norm=batch", "--data.source.init_args.holdout=0.001"]
+SAME = ["--colorizer.discriminator.init_args.norm=batch"]
+PACKED = "data/shards.yaml"
 LONG = 10**12  # images: validation and the end of the training never come
 
 
@@ -33,7 +34,8 @@ class Task:
     """What every contender is given.
 
     Attributes:
-        folder: ``photographs/train`` in it holds the photographs; anything may be written beside.
+        folder: ``photographs/train`` in it holds the photographs, ``shards`` the same packed; anything may be written
+            beside.
         batch: images in a batch.
         size: side of the pictures that the networks see, in pixels.
         workers: processes that read; 0 where a loader is measured alone.
@@ -53,16 +55,28 @@ class Task:
         """Where pix2pix looks for them below its dataroot."""
         return self.folder / "photographs" / "train"
 
+    @property
+    def shards(self) -> Path:
+        """Where they are packed."""
+        return self.folder / "shards"
+
+    @property
+    def unpacked(self) -> Path:
+        """Where some packed ones lie as files, to be decoded plainly."""
+        return self.folder / "unpacked"
+
 
 # gancolor
 
 
-def build(task: Task, options: Iterable[str]) -> Run:
+def build(task: Task, options: list[str]) -> Run:
     """The run that a user would start with these options; ``FILE.yaml`` is an overlay below ``configs``."""
     given = [f"--config={CONFIGS / option}" if option.endswith(".yaml") else f"--{option}" for option in options]
     base = [f"--config={CONFIGS / overlay}" for overlay in OVERLAYS]
+    packed = PACKED in options
     place = {
-        "data.source.init_args.root": task.photographs,
+        "data.source.init_args.root": task.shards if packed else task.photographs,
+        **({} if packed else {"data.source.init_args.holdout": 0.001}),
         "data.size": task.size,
         "data.load_size": round(task.size * 286 / 256),
         "data.batch_size": task.batch,

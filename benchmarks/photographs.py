@@ -1,5 +1,6 @@
 """The photographs that a benchmark reads: the user's, or JPEG files cut from those in scikit-image's wheel."""
 
+import tarfile
 from itertools import chain, cycle, islice
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
+from gancolor.apps import pack as packing
 from gancolor.errors import InputError
 
 SHIPPED = ["astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg"]
@@ -46,3 +48,12 @@ def find(folder: Path, count: int) -> list[Path]:
     if not found:
         raise InputError(f"--photographs {folder}: no JPEG file is in it")
     return found[:count]
+
+
+def pack(folder: Path, shards: Path, unpacked: Path) -> float:
+    """Pack a folder as ``gancolor pack`` does, and unpack the first shard again; returns a packed file's mean size."""
+    packing.run([str(folder), str(shards), "--holdout=0.001"])
+    with tarfile.open(sorted(shards.rglob("*.tar"))[0]) as tar:
+        tar.extractall(unpacked, [member for member in tar if member.name.endswith(".jpg")], filter="data")
+    sizes = [path.stat().st_size for path in unpacked.iterdir()]
+    return sum(sizes) / len(sizes)
