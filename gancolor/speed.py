@@ -35,7 +35,7 @@ def prepare(colorizer: Colorizer, cuda: bool, tf32: bool, channels_last: bool, c
 
 
 def _refuse_what_cannot_be_compiled(colorizer: Colorizer) -> None:
-    if getattr(colorizer, "differentiates_twice", False):
+    if colorizer.differentiates_twice:
         raise InputError(
             "training.compile: colorizer.penalty differentiates the discriminator twice, which a compiled network does "
             "not allow: choose one of the two"

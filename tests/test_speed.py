@@ -15,20 +15,26 @@ from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
 from gancolor.generators import UNet
+from gancolor.interfaces import Penalty
+from gancolor.layers import Norm
 from gancolor.losses import L1
+from gancolor.penalties import R1
 from gancolor.speed import prepare
 from gancolor.training import Training
 
 BATCH, SIZE = 4, 32
 
 
-def colorizer(images: int = 3 * BATCH, ema_decay: float = 0.0) -> Colorizer:
+def colorizer(
+    images: int = 3 * BATCH, ema_decay: float = 0.0, norm: Norm = "batch", penalty: Penalty | None = None
+) -> Colorizer:
     torch.manual_seed(0)
     return Colorizer(
         UNet(depth=5, width=4, dropout=0.5),
-        PatchGAN(layers=1, width=4),
+        PatchGAN(layers=1, width=4, norm=norm),
         Vanilla(),
         {"l1": L1()},
+        penalty,
         images=images,
         decay_from=1.0,
         ema_decay=ema_decay,
@@ -92,8 +98,7 @@ def test_compiled_networks_learn_the_same(tmp_path: Path) -> None:
 
 
 def test_compiling_a_judge_that_is_differentiated_twice_is_refused() -> None:
-    model = colorizer()
-    model.differentiates_twice = True
+    model = colorizer(norm="instance", penalty=R1())
     with pytest.raises(InputError, match=r"training\.compile: colorizer\.penalty differentiates"):
         prepare(model, cuda=False, tf32=True, channels_last=False, compiled=True)
     assert model.discriminator._compiled_call_impl is None

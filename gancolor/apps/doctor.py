@@ -25,7 +25,7 @@ def parser() -> ArgumentParser:
         "it stood. The exit code is 0 whatever is found, and 2 if the photographs cannot be looked at.",
     )
     option = result.add_argument
-    option("data", type=str, metavar="DATA", help="a folder of photographs in any layout, or a list of them")
+    option("data", type=str, metavar="DATA", help="a folder of photographs in any layout, or of shards, or a list")
     option("--output", type=str, required=True, metavar="FOLDER", help="folder for the report")
     option("--against", type=str, metavar="EVALUATION", help="folder or list that training must not have seen")
     option("--size", type=int, default=256, help="data.size of the training to come, in pixels")

@@ -17,10 +17,11 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from gancolor import atomic
 from gancolor.data.augment import resize
 from gancolor.data.decoding import decode, is_plain
 from gancolor.data.photographs import Folder, ImageFolder, ListFile
-from gancolor.data.shard_index import Place, replace, save_index
+from gancolor.data.shard_index import Place, save_index
 from gancolor.errors import InputError
 from gancolor.interfaces import Split, Unreadable
 
@@ -125,7 +126,7 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
     if not file.exists() and any(path.suffix != ".part" for path in folder.iterdir()):
         raise InputError(f"{folder} holds other files: choose a new folder for the shards")
     if not file.exists():
-        replace(file, json.dumps(plan, indent=1))
+        atomic.write(file, json.dumps(plan, indent=1).encode())
     earlier = json.loads(file.read_bytes())
     changed = [key for key in plan if plan[key] != earlier.get(key)]
     if changed:
@@ -193,7 +194,7 @@ def _write_shard(path: Path, jpegs: Iterator[_Jpeg], names: Sequence[str]) -> di
     temporary.replace(path)
     shard = {"url": path.name, "nsamples": len(places), "filesize": size, "md5sum": checksum}
     record = {**shard, "places": places, "unreadable": unreadable}
-    replace(path.with_suffix(".json"), json.dumps(record))
+    atomic.write(path.with_suffix(".json"), json.dumps(record).encode())
     return record
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from gancolor import atomic
 from gancolor.errors import InputError
 from gancolor.interfaces import Split
 
@@ -188,14 +189,4 @@ def save_index(
         "shardlist": shards,
         "gancolor": {"md5sum": checksums, **more},
     }
-    replace(folder / f"{split}.json", json.dumps(content, indent=1))
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file so that it is never there in part."""
-    temporary = path.with_name(f"{path.name}.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    atomic.write(folder / f"{split}.json", json.dumps(content, indent=1).encode())

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from gancolor.data.decoding import decode
 from gancolor.data.shard_index import Place, ShardIndex
-from gancolor.interfaces import Source, Split, Unreadable
+from gancolor.interfaces import Files, Split, Unreadable
 
 _SPLITS: tuple[Split, Split] = ("train", "val")
 
 
-class Shards(Source):
+class Shards(Files):
     """Photographs that ``gancolor pack`` has put into tar shards; each is read from its place, whatever the order.
 
     Args:
@@ -56,12 +56,28 @@ class Shards(Source):
         Raises:
             KeyError: there is no photograph of that name.
         """
+        shard, place = self._place(name)
+        return decode(io.BytesIO(_read(shard, place, name)), min_side, f"{name}: in {shard}")
+
+    def stored(self, name: str) -> bytes:
+        """The JPEG file of one photograph.
+
+        Raises:
+            KeyError: there is no photograph of that name.
+        """
+        return _read(*self._place(name), name)
+
+    def stamp(self, name: str) -> str:
+        """Shard, place in it, and when the shard was written."""
+        shard, place = self._place(name)
+        return f"{shard.name} {place.offset} {place.size} {shard.stat().st_mtime_ns}"
+
+    def _place(self, name: str) -> tuple[Path, Place]:
         for split in _SPLITS:
             index = self._index(split)
             place = index.find(name)
             if place is not None:
-                shard = index.folder / index.shards[place.shard]["url"]
-                return decode(io.BytesIO(_read(shard, place, name)), min_side, f"{name}: in {shard}")
+                return index.folder / index.shards[place.shard]["url"], place
         raise KeyError(f"no photograph {name!r} in {self.root}")
 
 

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gancolor.data import Folder, ImageFolder, ListFile
+from gancolor.data import Folder, ImageFolder, ListFile, Shards
 from gancolor.doctor import findings, report
 from gancolor.doctor.findings import KINDS, Set
 from gancolor.doctor.report import EXCLUDE, PAGE, Checkup
@@ -85,7 +85,7 @@ def checkup(asked: Asked) -> Checkup:
 
 
 def photographs_at(path: Path, option: str, holdout: float = 0.0) -> Photographs:
-    """The images of a folder in any layout, or of a list, split as the source that fits it splits them.
+    """The images of a folder in any layout, of shards, or of a list, split as the source that fits it splits them.
 
     Args:
         path: the folder or the text file.
@@ -100,6 +100,10 @@ def photographs_at(path: Path, option: str, holdout: float = 0.0) -> Photographs
             listed = ListFile(str(path), str(path))
             options = ["--config", "configs/data/list.yaml", "--data.source.train", str(path)]
             return Photographs(listed, listed.names("train"), [], options)
+        if any(path.glob("*.tar")):
+            shards = Shards(str(path))
+            options = ["--config", "configs/data/shards.yaml", "--data.source.root", str(path)]
+            return Photographs(shards, shards.names("train"), shards.names("val"), options)
         split = (path / "train").is_dir() and (path / "val").is_dir()
         source = ImageFolder(str(path)) if split else Folder(str(path), holdout=holdout)
         overlay = f"configs/data/{'imagefolder' if split else 'folder'}.yaml"
