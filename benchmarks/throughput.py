@@ -224,7 +224,7 @@ def prepare(task: Task, given: Path | None, images: int) -> str:
         found, source = photographs.cut(cuts, images), "cuts of those in scikit-image's wheel"
     photographs.link(found, task.photographs, LINKS)
     once = task.folder / "once"
-    photographs.link(found, once, LINKS if task.device == "cuda" else len(found))
+    photographs.link(found, once, LINKS if task.device == "cuda" else max(len(found), 4 * READ))
     size = sum(path.stat().st_size for path in found) / len(found)
     packed = photographs.pack(once, task.shards, task.unpacked)
     return f"{len(found)} JPEG files of {size / 1000:.0f} KB on average, packed {packed / 1000:.0f} KB; {source}"

@@ -110,6 +110,7 @@ class TestTurns:
         assert not here.poll()  # the last batch is still being used
         here.send((0, 1))
         assert next(batches) == 5
+        assert here.poll(1)
         turn = here.recv()
         assert 0 <= turn.waiting <= turn.seconds
 
