@@ -28,8 +28,8 @@ from tqdm import tqdm
 
 from gancolor import arguments
 from gancolor.checkpoint import KEY, read
-from gancolor.checkpointing import BEST, LAST, newest
 from gancolor.errors import InputError
+from gancolor.training.checkpointing import BEST, LAST, newest
 
 HERE = Path(__file__).parent
 TRAIN = HERE.parent / "train.py"

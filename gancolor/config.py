@@ -14,11 +14,11 @@ from rich.console import Console
 
 from gancolor import arguments
 from gancolor.checkpoint import KEY, read
-from gancolor.checkpointing import CHECKPOINTS, LAST, newest
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData
 from gancolor.errors import InputError
 from gancolor.training import CONFIG, Training
+from gancolor.training.checkpointing import CHECKPOINTS, LAST, newest
 
 RUNS = Path("runs")
 RESUME = (

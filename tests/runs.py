@@ -9,13 +9,13 @@ from torch import Tensor
 
 from gancolor.adversarial import Vanilla
 from gancolor.checkpoint import read
-from gancolor.checkpointing import newest
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
 from gancolor.generators import UNet
 from gancolor.losses import L1
 from gancolor.training import Training
+from gancolor.training.checkpointing import newest
 
 BATCH, EPOCH, IMAGES = 2, 16, 42  # the run ends five batches into its third epoch
 VALIDATE, SAVE, LOG = 10, 6, 3  # images, images, batches: they meet at odd places

@@ -11,7 +11,6 @@ from skimage.metrics import peak_signal_noise_ratio
 from tqdm import tqdm
 
 from gancolor.adversarial import Vanilla
-from gancolor.callbacks import MARGIN, TILE, Progress, panel
 from gancolor.checkpoint import load
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
 from gancolor.colorizer import Colorizer
@@ -21,6 +20,7 @@ from gancolor.generators import UNet
 from gancolor.interfaces import Batch
 from gancolor.losses import L1, RarityL1
 from gancolor.training import Training
+from gancolor.training.callbacks import MARGIN, TILE, Progress, panel
 
 ROWS = ["gray", "ours", "real"]
 SHOWN = 4  # pictures in a panel
@@ -153,7 +153,7 @@ def bar_after(monkeypatch, batches, images, enabled=True):
         "throughput/mfu": torch.tensor(0.41),
     }
     terminal = io.StringIO()
-    monkeypatch.setattr("gancolor.callbacks.tqdm", lambda **given: tqdm(file=terminal, mininterval=0, **given))
+    monkeypatch.setattr("gancolor.training.callbacks.tqdm", lambda **given: tqdm(file=terminal, mininterval=0, **given))
     batch = Batch(pictures(16, 1), torch.arange(1))
     progress = Progress()
     if not enabled:

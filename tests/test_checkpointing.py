@@ -13,12 +13,12 @@ from runs import BATCH, IMAGES, SAVE, VALIDATE, assert_same_run, fit, rows
 from torch import Tensor
 
 from gancolor import atomic
-from gancolor.callbacks import Evaluate
 from gancolor.checkpoint import read
-from gancolor.checkpointing import newest
 from gancolor.colorizer import Colorizer
 from gancolor.errors import Stopped
 from gancolor.interfaces import Batch
+from gancolor.training.callbacks import Evaluate
+from gancolor.training.checkpointing import newest
 
 
 @pytest.fixture(scope="module")

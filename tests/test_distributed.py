@@ -24,8 +24,8 @@ from gancolor.interfaces import Batch, Objective, Source, Split, Unreadable
 from gancolor.layers import Norm
 from gancolor.loggers import TensorBoard, WandB
 from gancolor.losses import L1, RarityL1
-from gancolor.strategy import PerNetworkDDP
 from gancolor.training import Training
+from gancolor.training.strategy import PerNetworkDDP
 
 BATCH, STEPS = 12, 4  # later the kinks of ReLU and L1 turn rounding into more than 1e-6
 SCENES = ColorData(Scenes(train=48, val=5, size=36), size=32, load_size=36, batch_size=BATCH, workers=0)

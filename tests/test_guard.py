@@ -15,9 +15,9 @@ from gancolor.checkpoint import read
 from gancolor.colorizer import Colorizer
 from gancolor.data import Scenes
 from gancolor.errors import Stopped
-from gancolor.guard import FiniteGuard
 from gancolor.interfaces import Batch
 from gancolor.losses import L1
+from gancolor.training.guard import FiniteGuard
 
 STEP = Colorizer.training_step
 

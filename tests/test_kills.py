@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from benchmarks.kills import Leg, configuration, content, differences, start
-from gancolor.checkpointing import newest
+from gancolor.training.checkpointing import newest
 
 ROOT = Path(__file__).parents[1]
 IMAGES = 640

@@ -12,8 +12,8 @@ import torch
 import yaml
 from lightning_fabric.plugins.environments import SLURMEnvironment
 
-from gancolor import launch
 from gancolor.errors import InputError
+from gancolor.training import launch
 
 ROOT = Path(__file__).parents[1]
 SLURM = {"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "gancolor"}

@@ -22,7 +22,7 @@ from gancolor.interfaces import Judge, Penalty
 from gancolor.layers import Norm
 from gancolor.losses import L1
 from gancolor.penalties import R1, GradientPenalty
-from gancolor.strategy import PerNetworkDDP
+from gancolor.training.strategy import PerNetworkDDP
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from gancolor.preemption import Preemption, exit_code
+from gancolor.training.preemption import Preemption, exit_code
 
 
 def test_a_signal_is_noted_and_the_handlers_come_back() -> None:

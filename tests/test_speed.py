@@ -19,8 +19,8 @@ from gancolor.interfaces import Penalty
 from gancolor.layers import Norm
 from gancolor.losses import L1
 from gancolor.penalties import R1
-from gancolor.speed import prepare
 from gancolor.training import Training
+from gancolor.training.speed import prepare
 
 BATCH, SIZE = 4, 32
 
@@ -105,7 +105,7 @@ def test_compiling_a_judge_that_is_differentiated_twice_is_refused() -> None:
 
 
 def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gancolor.speed.shutil.which", lambda _: None)
+    monkeypatch.setattr("gancolor.training.speed.shutil.which", lambda _: None)
     with pytest.raises(InputError, match=r"training\.compile needs a C\+\+ compiler"):
         prepare(colorizer(), cuda=False, tf32=True, channels_last=False, compiled=True)
 

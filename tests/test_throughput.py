@@ -20,8 +20,8 @@ from gancolor.discriminators import PatchGAN
 from gancolor.generators import UNet
 from gancolor.interfaces import Batch
 from gancolor.losses import L1, RarityL1
-from gancolor.throughput import Waiting, peak_tflops, step_flops
 from gancolor.training import Training
+from gancolor.training.throughput import Waiting, peak_tflops, step_flops
 
 BATCH, SIZE = 4, 32
 
@@ -38,7 +38,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Stands still but for what a test does with it."""
     result = Clock()
-    monkeypatch.setattr("gancolor.throughput.time", result)
+    monkeypatch.setattr("gancolor.training.throughput.time", result)
     return result
 
 
@@ -142,7 +142,7 @@ def test_counting_disturbs_nothing() -> None:
 
 def test_peak_is_the_best_of_some_products(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0, 9, 10, 12, 20, 29, 30, 39, 40, 49])
-    monkeypatch.setattr("gancolor.throughput.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("gancolor.training.throughput.time.perf_counter", lambda: next(ticks))
     assert peak_tflops(torch.device("cpu"), torch.float32) == pytest.approx(2 * 1024**3 / 2 / 1e12)
 
 

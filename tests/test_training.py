@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 from gancolor.adversarial import Vanilla
-from gancolor.callbacks import MARGIN, TILE
 from gancolor.checkpoint import load
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
@@ -19,6 +18,7 @@ from gancolor.generators import UNet
 from gancolor.interfaces import Batch
 from gancolor.losses import L1, RarityL1
 from gancolor.training import Training
+from gancolor.training.callbacks import MARGIN, TILE
 
 BATCH, EPOCH, IMAGES = 8, 64, 136  # the run ends one batch into its third epoch
 

@@ -16,9 +16,9 @@ from gancolor import atomic
 from gancolor.checkpoint import read
 from gancolor.colorizer import Colorizer
 from gancolor.errors import InputError, Stopped
-from gancolor.guard import FiniteGuard
 from gancolor.interfaces import Batch
-from gancolor.preemption import Preemption, exit_code
+from gancolor.training.guard import FiniteGuard
+from gancolor.training.preemption import Preemption, exit_code
 
 CHECKPOINTS = "checkpoints"  # in a run's folder
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"

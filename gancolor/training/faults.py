@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from gancolor.checkpoint import KEY, read
-from gancolor.checkpointing import CHECKPOINTS, newest
 from gancolor.errors import InputError, Stopped
+from gancolor.training.checkpointing import CHECKPOINTS, newest
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

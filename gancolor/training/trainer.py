@@ -14,21 +14,22 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from gancolor import atomic, launch
-from gancolor.callbacks import Evaluate, ImagePanel, Progress
+from gancolor import atomic
 from gancolor.checkpoint import KEY, read
-from gancolor.checkpointing import CHECKPOINTS, AtomicIO, Checkpointing
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData
 from gancolor.errors import InputError
-from gancolor.faults import one_line
-from gancolor.guard import FiniteGuard
 from gancolor.loggers import CSV, Log
-from gancolor.preemption import Preemption
 from gancolor.scores import table
-from gancolor.speed import prepare
-from gancolor.strategy import PerNetworkDDP
-from gancolor.throughput import Throughput, Waiting
+from gancolor.training import launch
+from gancolor.training.callbacks import Evaluate, ImagePanel, Progress
+from gancolor.training.checkpointing import CHECKPOINTS, AtomicIO, Checkpointing
+from gancolor.training.faults import one_line
+from gancolor.training.guard import FiniteGuard
+from gancolor.training.preemption import Preemption
+from gancolor.training.speed import prepare
+from gancolor.training.strategy import PerNetworkDDP
+from gancolor.training.throughput import Throughput, Waiting
 
 CONFIG = "config.yaml"  # in a run's folder
 NEVER = 10**9  # with a limit on the steps, Lightning restores the place in the data wherever a run was cut off
