@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from gancolor.errors import InputError
-from gancolor.interfaces import Discriminator, Generator
+from gancolor.interfaces import Generator
 
 _FOLDER = (
     0x10  # a bit of an entry's attributes that no checksum covers; torch does not read the content of such an entry
@@ -136,19 +136,34 @@ def load(path: Path) -> Trained:
     return Trained(generator.eval().requires_grad_(False), about["size"], about["images"])
 
 
-def refuse_other_networks(about: Mapping[str, Any], generator: Generator, discriminator: Discriminator) -> None:
-    """Make sure that a checkpoint is of these very networks before its weights are loaded into them.
+def refuse_another_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Make sure that a checkpoint is of these very networks and losses before its weights are loaded into them.
+
+    Args:
+        there: the checkpoint's description.
+        here: that of the run to go on.
 
     Raises:
-        InputError: it is of others; names each key that differs.
+        InputError: they differ; names each key that does.
     """
-    differences = []
-    for role, network in (("generator", generator), ("discriminator", discriminator)):
-        here, there = ({"class_path": d["class_path"], **d["init_args"]} for d in (describe(network), about[role]))
-        differences += [
-            f"{role}.{key} is {there.get(key)} in the checkpoint, {here.get(key)} here"
-            for key in sorted(here | there)
-            if here.get(key) != there.get(key)
-        ]
+    differences = [line for role in ("generator", "discriminator") for line in _differences(role, there, here)]
     if differences:
         raise InputError(f"the checkpoint is of other networks: {'; '.join(differences)}")
+    if there["losses"] != here["losses"]:
+        raise InputError(f"the checkpoint was trained with the losses {there['losses']}, not {here['losses']}")
+    decay = there.get("ema_decay", 0.0)  # the first checkpoints do not say: they had none
+    if bool(decay) != bool(here["ema_decay"]):
+        raise InputError(
+            f"the checkpoint was trained with colorizer.ema_decay {decay}, here it is {here['ema_decay']}: an average "
+            f"cannot begin or end within a run; add --colorizer.ema_decay {decay}, or begin a new run"
+        )
+
+
+def _differences(role: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Each key of a network's description that differs."""
+    ours, theirs = ({"class_path": d[role]["class_path"], **d[role]["init_args"]} for d in (here, there))
+    return [
+        f"{role}.{key} is {theirs.get(key)} in the checkpoint, {ours.get(key)} here"
+        for key in sorted(ours | theirs)
+        if ours.get(key) != theirs.get(key)
+    ]

@@ -11,22 +11,16 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Adam, Optimizer
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim import Optimizer
 
-from gancolor.checkpoint import KEY, describe, refuse_other_networks
+from gancolor.checkpoint import KEY, describe, refuse_another_run
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
 from gancolor.errors import InputError
 from gancolor.interfaces import Batch, ColorLoss, Discriminator, Generator, Measured, Objective, Penalty, Prediction
 from gancolor.layers import batch_norms
+from gancolor.optimization import OptimizerFactory, adam, clip, follow, lay_out
 
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 Terms = dict[str, tuple[float, Float[Tensor, ""]]]  # of a player's loss: weight and unweighted value
-
-
-def adam(parameters: Iterable[nn.Parameter]) -> Adam:
-    """pix2pix's optimizer: Adam, learning rate 2e-4, β = (0.5, 0.999); all of it in one kernel."""
-    return Adam(parameters, lr=2e-4, betas=(0.5, 0.999), fused=True)
 
 
 class Colorizer(pl.LightningModule):
@@ -108,7 +102,8 @@ class Colorizer(pl.LightningModule):
         self._set_learning_rates()
         terms = self._discriminator_move(chunks, shared) | self._generator_move(chunks, shared)
         images = len(batch.rgb) * self.trainer.world_size
-        self._follow(images)
+        if self.average is not None:
+            follow(self.average, self.generator, self.ema_decay, steps=self.images_seen // images)
         self.size = batch.rgb.shape[-1]
         self.images_seen += images
         self._log(terms)
@@ -207,12 +202,9 @@ class Colorizer(pl.LightningModule):
         return optimizer
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip here, where a gradient scaler has already unscaled, except for fused optimizers, which do it later."""
+        """Clip here, where a gradient scaler may have unscaled, and not beside the backward passes."""
         if self.clip_norm is not None:
-            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-            if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
-                scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.clip_norm)
+            clip(optimizer, self.clip_norm, getattr(self.trainer.precision_plugin, "scaler", None))
 
     def configure_optimizers(self) -> list[Optimizer]:
         """The generator's optimizer and the discriminator's."""
@@ -224,15 +216,8 @@ class Colorizer(pl.LightningModule):
         return optimizers
 
     def on_train_start(self) -> None:
-        """Lay out what the optimizers remember as the weights are, which a checkpoint may have had otherwise.
-
-        Fused optimizers walk through the memory of both side by side and would, without a word, mix up the weights.
-        """
-        for optimizer in self.trainer.optimizers:
-            for weight, memory in optimizer.state.items():
-                for name, value in memory.items():
-                    if isinstance(value, Tensor) and value.shape == weight.shape:
-                        memory[name] = torch.empty_like(weight).copy_(value)
+        """Fit the optimizers' memory, by now restored from a checkpoint, to the weights as they lie."""
+        lay_out(self.trainer.optimizers)
 
     def _set_learning_rates(self) -> None:
         """Flat, then linear to zero: a function of the images seen, so there is no schedule to save or to resume."""
@@ -241,23 +226,6 @@ class Colorizer(pl.LightningModule):
         for optimizer, rates in zip(self.optimizers(), self._rates, strict=True):  # type: ignore[arg-type]
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
-
-    # The generator's average.
-
-    @torch.no_grad()
-    def _follow(self, images: int) -> None:
-        """Move the average towards the generator, by a share that depends on the images seen and a step's images only.
-
-        The first steps forget faster, by min(decay, (1 + t) / (10 + t)), as in TensorFlow's ExponentialMovingAverage:
-        the average would otherwise remember the initialization for thousands of steps.
-        """
-        if self.average is None:
-            return
-        steps = self.images_seen // images
-        average, now = tuple(self.average.parameters()), tuple(self.generator.parameters())
-        get_ema_multi_avg_fn(min(self.ema_decay, (1 + steps) / (10 + steps)))(average, now, steps)
-        for buffer, source in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            buffer.copy_(source)  # batch norm's statistics are averages already
 
     def train(self, mode: bool = True) -> "Colorizer":
         """Set the mode of everything but the average, which never learns."""
@@ -310,9 +278,9 @@ class Colorizer(pl.LightningModule):
         """Colorize; what is made of the result is the callbacks' business."""
         return self.colorize(batch.rgb)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what rebuilds the networks and where the training stands."""
-        checkpoint[KEY] = {
+    def about(self) -> dict[str, Any]:
+        """What rebuilds the networks, and where the training stands, as plain data."""
+        return {
             "generator": describe(self.generator),
             "discriminator": describe(self.discriminator),
             "losses": list(self.losses),
@@ -321,26 +289,14 @@ class Colorizer(pl.LightningModule):
             "images": self.images_seen,
         }
 
-    def refuse_another_run(self, about: dict[str, Any]) -> None:
-        """Make sure that a checkpoint's description is of these networks and losses, with an average or without.
-
-        Raises:
-            InputError: it is not; names what differs.
-        """
-        refuse_other_networks(about, self.generator, self.discriminator)
-        if about["losses"] != list(self.losses):
-            raise InputError(f"the checkpoint was trained with the losses {about['losses']}, not {list(self.losses)}")
-        decay = about.get("ema_decay", 0.0)  # the first checkpoints do not say: they had none
-        if bool(decay) != bool(self.ema_decay):
-            raise InputError(
-                f"the checkpoint was trained with colorizer.ema_decay {decay}, here it is {self.ema_decay}: an average "
-                f"cannot begin or end within a run; add --colorizer.ema_decay {decay}, or begin a new run"
-            )
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what this is about."""
+        checkpoint[KEY] = self.about()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse other networks' weights; take up where the training stood."""
         about = checkpoint[KEY]
-        self.refuse_another_run(about)
+        refuse_another_run(about, self.about())
         self.images_seen, self.size = about["images"], about["size"]
 
 

@@ -9,7 +9,7 @@ import torch
 
 import gancolor
 from gancolor.adversarial import Vanilla
-from gancolor.checkpoint import KEY, build, describe, load, read, refuse_other_networks
+from gancolor.checkpoint import KEY, build, describe, load, read, refuse_another_run
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
 from gancolor.generators import UNet
@@ -80,11 +80,12 @@ def discriminator(**options):
     return PatchGAN(layers=1, width=4, **options)
 
 
-def content(network):
+def content(network, judge=None):
     """A checkpoint, as far as those who only want to use it look."""
     weights = {f"generator.{key}": value for key, value in network.state_dict().items()}
     other = {f"discriminator.{key}": value for key, value in discriminator().state_dict().items()}
-    about = {"generator": describe(network), "discriminator": describe(discriminator()), "size": 64, "images": 1000}
+    about = {"generator": describe(network), "discriminator": describe(judge or discriminator())}
+    about |= {"losses": ["l1"], "ema_decay": 0.0, "size": 64, "images": 1000}
     return {KEY: about, "state_dict": weights | other}
 
 
@@ -130,9 +131,9 @@ def test_weights_that_do_not_fit_are_refused(change, tmp_path):
 
 def test_networks_that_differ_are_refused_key_by_key():
     about = content(generator())[KEY]
-    refuse_other_networks(about, generator(), discriminator())
+    refuse_another_run(about, content(generator())[KEY])
     with pytest.raises(ValueError, match="other networks") as error:
-        refuse_other_networks(about, generator(norm="group", in_channels=3), PatchGAN(layers=2, width=4))
+        refuse_another_run(about, content(generator(norm="group", in_channels=3), PatchGAN(layers=2, width=4))[KEY])
     message = str(error.value)
     assert "generator.norm is batch in the checkpoint, group here" in message
     assert "generator.in_channels is 1 in the checkpoint, 3 here" in message
@@ -145,7 +146,17 @@ def test_networks_of_another_class_are_refused():
     about = content(generator())[KEY]
     about["generator"]["class_path"] = "elsewhere.Net"
     with pytest.raises(ValueError, match=r"generator\.class_path is elsewhere\.Net in the checkpoint, gancolor"):
-        refuse_other_networks(about, generator(), discriminator())
+        refuse_another_run(about, content(generator())[KEY])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"losses": ["l1", "rarity"]}, r"losses \['l1'\], not \['l1', 'rarity'\]"), ({"ema_decay": 0.9}, "ema_decay 0.0")],
+)
+def test_another_run_with_the_same_networks_is_refused(change, message):
+    about = content(generator())[KEY]
+    with pytest.raises(ValueError, match=message):
+        refuse_another_run(about, about | change)
 
 
 def test_missing_file(tmp_path):

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from gancolor import atomic
-from gancolor.checkpoint import KEY, read
+from gancolor.checkpoint import KEY, read, refuse_another_run
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData
 from gancolor.errors import InputError
@@ -114,7 +114,7 @@ class Training:
         """
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises otherwise
         if resume is not None:
-            colorizer.refuse_another_run(read(resume)[KEY])
+            refuse_another_run(read(resume)[KEY], colorizer.about())
         train, val = data.train_loader(), data.val_loader()  # first: data that cannot be used leave no folder behind
         evaluate, guard, preemption = Evaluate(), FiniteGuard(train.images.names), Preemption()
         if self.precision == "16-mixed" and not self.cuda:  # Lightning would take bfloat16 instead
