@@ -19,6 +19,7 @@ from benchmarks.pix2pix import Photographs, Pix2Pix
 from benchmarks.turns import Pace
 from gancolor.color import rgb_to_lab
 from gancolor.config import Run, parse
+from gancolor.data.loader import TrainLoader
 from gancolor.interfaces import Batch
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -95,6 +96,7 @@ class PacedBatches:
 
     batches: Iterable[Batch]
     pace: Pace
+    images: Any  # whose names a report of bad losses would give
 
     def __len__(self) -> int:
         return LONG
@@ -133,17 +135,19 @@ def our_loader_and_lab(task: Task, pace: Pace, options: list[str]) -> None:
 def our_step(task: Task, pace: Pace, options: list[str]) -> None:
     """Trainer's step on one batch: its copy to the device, its Lab, both moves, the log."""
     run = build(task, options)
-    _fit(run, repeat(next(iter(run.data.train_loader()))), pace)
+    loader = run.data.train_loader()
+    _fit(run, loader, repeat(next(iter(loader))), pace)
 
 
 def our_training(task: Task, pace: Pace, options: list[str]) -> None:
     """Everything."""
     run = build(task, options)
-    _fit(run, _endless(run.data.train_loader()), pace)
+    loader = run.data.train_loader()
+    _fit(run, loader, _endless(loader), pace)
 
 
-def _fit(run: Run, batches: Iterable[Batch], pace: Pace) -> None:
-    data: Any = PacedData(run.data, PacedBatches(batches, pace))
+def _fit(run: Run, loader: TrainLoader, batches: Iterable[Batch], pace: Pace) -> None:
+    data: Any = PacedData(run.data, PacedBatches(batches, pace, loader.images))
     run.training.fit(run.colorizer, data, run.run_dir)
 
 

@@ -218,8 +218,13 @@ def content(run_dir: Path) -> dict[str, Any]:
     for path in sorted(run_dir.glob("log/version_*/metrics.csv")):
         with path.open() as file:
             for row in csv.DictReader(file):
-                found["log"].setdefault(row["step"], {}).update({k: v for k, v in row.items() if v and k != "epoch"})
+                found["log"].setdefault(row["step"], {}).update({k: v for k, v in row.items() if v and _repeats(k)})
     return found
+
+
+def _repeats(column: str) -> bool:
+    """Whether a column of the log is the same in every run: not the speed, nor how Lightning counts epochs."""
+    return column != "epoch" and not column.startswith("throughput/")
 
 
 def kill_and_look(leg: Leg, name: str, place: int, rows: Table) -> bool:

@@ -17,6 +17,7 @@ from gancolor.losses import L1
 from gancolor.training import Training
 from gancolor.training.checkpointing import newest
 
+IRREGULAR = ("epoch", "throughput/")  # columns of the log: how Lightning counts restarts, and speed
 BATCH, EPOCH, IMAGES = 2, 16, 42  # the run ends five batches into its third epoch
 VALIDATE, SAVE, LOG = 10, 6, 3  # images, images, batches: they meet at odd places
 
@@ -44,7 +45,8 @@ def rows(run_dir: Path) -> dict[tuple[int, str], str]:
     for path in sorted(run_dir.glob("log/version_*/metrics.csv")):
         with path.open() as file:
             for row in csv.DictReader(file):
-                found |= {(int(row["step"]), name): value for name, value in row.items() if value and name != "epoch"}
+                kept = {name: value for name, value in row.items() if value and not name.startswith(IRREGULAR)}
+                found |= {(int(row["step"]), name): value for name, value in kept.items()}
     return found
 
 

@@ -13,14 +13,15 @@ from gancolor.checkpoint import KEY, build, describe, load, read, refuse_another
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
 from gancolor.generators import UNet
-from gancolor.interfaces import ColorLoss, Discriminator, Generator, Objective, Penalty, Source
+from gancolor.interfaces import ColorLoss, Discriminator, Files, Generator, Objective, Penalty, Source
 
-INTERFACES = (Source, Generator, Discriminator, Objective, Penalty, ColorLoss)
+INTERFACES = (Source, Files, Generator, Discriminator, Objective, Penalty, ColorLoss)
 ARGUMENTS = {
     "UNet": {"in_channels": 2, "depth": 4, "width": 8, "norm": "group", "dropout": 0.25},
     "PatchGAN": {"layers": 2, "width": 8, "norm": "instance"},
     "Folder": {"root": "photographs", "val_root": "others"},
     "ImageFolder": {"root": "photographs"},
+    "Shards": {"root": "shards"},
     "TinyImageNet": {"root": "tiny-imagenet-200"},
     "ListFile": {"train": "train.txt", "val": "val.txt", "root": "photographs"},
 }
@@ -32,7 +33,11 @@ def parts():
     for module in pkgutil.walk_packages(gancolor.__path__, "gancolor."):
         importlib.import_module(module.name)
     for interface in INTERFACES:
-        found = {cls for cls in interface.__subclasses__() if cls.__module__.startswith("gancolor.")}
+        found = {
+            cls
+            for cls in interface.__subclasses__()
+            if cls.__module__.startswith("gancolor.") and not inspect.isabstract(cls)
+        }
         for cls in sorted(found, key=lambda c: c.__name__):
             yield pytest.param(interface, cls, id=cls.__name__)
 
