@@ -4,12 +4,15 @@ import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Literal, cast, get_args
+from uuid import uuid4
 
 import numpy as np
 import wandb
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from wandb.errors import AuthenticationError, CommError, UsageError
+
+from gancolor import atomic
 
 WandbMode = Literal["online", "offline", "shared", "disabled"]
 
@@ -39,7 +42,7 @@ class TensorBoard(Log):
 
 
 class WandB(Log):
-    """Weights & Biases. Without an account: ``offline: true``, and ``wandb sync`` later.
+    """Weights & Biases; a resumed run goes on there. Without an account: ``offline: true``, and ``wandb sync`` later.
 
     Args:
         project: W&B project.
@@ -68,9 +71,21 @@ class WandB(Log):
     def _start(self, run_dir: Path, mode: WandbMode) -> WandbLogger:
         # The mode goes by the settings: Lightning's own switch is a variable that W&B has read before a fallback.
         settings = wandb.Settings(mode=mode, init_timeout=self.timeout, finish_timeout=60, silent=True)
-        logger = WandbLogger(name=self.name or run_dir.name, save_dir=run_dir, project=self.project, settings=settings)
+        name, identity = self.name or run_dir.name, _identity(run_dir)
+        logger = WandbLogger(
+            name, run_dir, id=identity, project=self.project, resume="allow" if identity else None, settings=settings
+        )
         _ = logger.experiment  # connect now, not in the middle of the first step
         return logger
+
+
+@rank_zero_only
+def _identity(run_dir: Path) -> str:
+    """What W&B knows the run by: kept in its folder, so that a resumed run goes on in the same charts."""
+    kept = run_dir / "wandb-id.txt"
+    if not kept.exists():
+        atomic.write(kept, uuid4().hex[:8].encode())
+    return kept.read_text()
 
 
 @rank_zero_only
