@@ -57,21 +57,21 @@ class WandB(Log):
     def open(self, run_dir: Path) -> WandbLogger:
         """Start a W&B run; without a key, or if the server does not answer, say so and go on offline."""
         if self.offline:
-            return self._start(run_dir, "offline")
+            return self._start(run_dir, "offline", _identity(run_dir))
         if os.environ.get("WANDB_MODE") in get_args(WandbMode):
-            return self._start(run_dir, cast(WandbMode, os.environ["WANDB_MODE"]))
+            return self._start(run_dir, cast(WandbMode, os.environ["WANDB_MODE"]), _identity(run_dir))
         try:
             _require_key()
-            return self._start(run_dir, "online")
+            return self._start(run_dir, "online", _identity(run_dir))
         except (CommError, AuthenticationError, UsageError) as error:
             reason = " ".join(str(error).split())
             rank_zero_warn(f"W&B cannot be used ({reason}); logging offline, `wandb sync {run_dir}/wandb/*` later")
-            return self._start(run_dir, "offline")
+            return self._start(run_dir, "offline", None)  # W&B holds the identity it failed with for in use
 
-    def _start(self, run_dir: Path, mode: WandbMode) -> WandbLogger:
+    def _start(self, run_dir: Path, mode: WandbMode, identity: str | None) -> WandbLogger:
         # The mode goes by the settings: Lightning's own switch is a variable that W&B has read before a fallback.
         settings = wandb.Settings(mode=mode, init_timeout=self.timeout, finish_timeout=60, silent=True)
-        name, identity = self.name or run_dir.name, _identity(run_dir)
+        name = self.name or run_dir.name
         logger = WandbLogger(
             name, run_dir, id=identity, project=self.project, resume="allow" if identity else None, settings=settings
         )

@@ -130,7 +130,6 @@ def test_a_resumed_run_is_the_same_run_in_wandb(no_account, tmp_path):
         identities.append(logger.experiment.id)
         wandb.finish()
     assert identities[0] == identities[1] != identities[2]
-    assert len(list((tmp_path / "run" / "wandb").glob(f"offline-run-*-{identities[0]}"))) == 2
 
 
 def test_a_logger_without_pictures_is_left_alone(tmp_path):
