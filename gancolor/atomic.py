@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, whenever the process is killed and whenever the disk is full."""
 
+import errno
 import os
 import shutil
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ def _name(file: Path, name: Path) -> None:
         os.link(file, part)
     except OSError:  # a file system without hard links
         shutil.copyfile(file, part)
+        with part.open("rb") as copy:
+            os.fsync(copy.fileno())
     try:
         part.replace(name)
     finally:
@@ -53,9 +56,15 @@ def _name(file: Path, name: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the disk write the names down too; the content alone would not survive a power failure."""
+    """Have the disk write the names down too; the content alone would not survive a power failure.
+
+    Some network disks cannot, and leave the time to the server.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES):
+            raise
     finally:
         os.close(descriptor)

@@ -156,6 +156,28 @@ def test_a_broken_icc_profile_leaves_the_pixels(tmp_path: Path, profile: bytes):
     np.testing.assert_array_equal(rgb(tmp_path / "a.png"), COLORS)
 
 
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2) + content
+
+
+def test_a_profile_behind_a_thumbnail_is_found(tmp_path: Path):
+    """Photoshop's thumbnails hold whole JPEG files, whose own scans begin before the photograph's profile."""
+    Image.fromarray(smooth(24, 32)).save(tmp_path / "plain.jpg", icc_profile=SWAPPED, quality=95)
+    file = (tmp_path / "plain.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(file[:2] + segment(0xED, b"Photoshop 3.0\0\xff\xda") + file[2:])
+    assert np.array_equal(rgb(tmp_path / "a.jpg"), rgb(tmp_path / "plain.jpg"))
+    Image.fromarray(smooth(24, 32)).save(tmp_path / "none.jpg", quality=95)
+    assert not np.array_equal(rgb(tmp_path / "a.jpg"), rgb(tmp_path / "none.jpg"))
+
+
+def test_an_orientation_in_xmp_counts(tmp_path: Path):
+    Image.fromarray(smooth(24, 32)).save(tmp_path / "plain.jpg")
+    file = (tmp_path / "plain.jpg").read_bytes()
+    xmp = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    (tmp_path / "a.jpg").write_bytes(file[:2] + segment(0xE1, xmp) + file[2:])
+    assert rgb(tmp_path / "a.jpg").shape == (32, 24, 3)
+
+
 def test_gray_with_a_color_profile_leaves_the_pixels(tmp_path: Path):
     Image.new("L", (2, 2), 77).save(tmp_path / "a.jpg", icc_profile=SWAPPED)
     np.testing.assert_array_equal(rgb(tmp_path / "a.jpg"), np.full((2, 2, 3), 77))

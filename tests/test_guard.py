@@ -50,6 +50,19 @@ def test_a_bad_loss_is_named_with_its_step_and_files(
     assert_healthy(tmp_path, 12)
 
 
+def test_steps_may_have_more_terms_than_others() -> None:
+    """Those of a lazy penalty do."""
+    guard, good, bad = FiniteGuard(["a", "b", "c"]), torch.tensor(1.0), torch.tensor(torch.nan)
+    steps = [{"l1": good, "penalty": good}, {"l1": good}, {"l1": good, "penalty": bad}, {"l1": bad}]
+    for seen, terms in enumerate(steps[:2]):
+        guard._steps.append((seen, terms, torch.tensor([seen])))
+    guard.check(Mock(spec=Colorizer))
+    for seen, terms in enumerate(steps):
+        guard._steps.append((seen, terms, torch.tensor([seen])))
+    with pytest.raises(Stopped, match=r"the loss 'penalty' is nan after 2 images, in the batch of c;"):
+        guard.check(Mock(spec=Colorizer))
+
+
 def test_weights_that_a_gradient_spoiled_are_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The step's losses are finite, and the next ones come after the save."""
 

@@ -198,7 +198,7 @@ def test_goes_on_after_it_was_left_early(workers: int) -> None:
 
 def place(loader: TrainLoader) -> dict[str, int | None]:
     state = loader.state_dict()
-    assert state.pop("images") == len(loader.images)
+    assert (state.pop("images"), state.pop("batch_size")) == (len(loader.images), loader.batch_size)
     return state
 
 
@@ -219,11 +219,13 @@ def test_a_place_that_is_not_there() -> None:
         train().load_state_dict({"epoch": 0, "batches": 3, "announced": None})
 
 
-def test_other_images_begin_with_an_epoch() -> None:
+def test_other_images_or_batches_begin_with_an_epoch() -> None:
     state = train(count=60).state_dict()
     train(count=56).load_state_dict(state)
-    with pytest.raises(ValueError, match=r"trained on 60 images, but there are 56 now.*data\.exclude"):
+    with pytest.raises(ValueError, match=r"with images 60, but now it is 56: .*data\.exclude"):
         train(count=56).load_state_dict(state | {"batches": 1})
+    with pytest.raises(ValueError, match=r"with batch_size 99, but now it is"):
+        train(count=60).load_state_dict(state | {"batches": 1, "batch_size": 99})
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's own, about loggers, workers and deprecations

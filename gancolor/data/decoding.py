@@ -30,6 +30,10 @@ _DAMAGED = (
     Image.DecompressionBombWarning,  # raised where warnings are errors
 )
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_SCAN = b"\xff\xda"
+_PIXELS_ONLY = {
+    b"\xff" + bytes([m]) for m in (0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, 0xE0, 0xEE, 0xFE)
+}  # JFIF, Adobe, tables
 _ORIENTATION = 0x0112  # EXIF 2.3: 1 is upright
 _TURNED = range(2, 9)
 _OPAQUE = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}  # the mode without alpha and palette; RGB for all others
@@ -65,10 +69,15 @@ def decode(
 
 
 def _is_simple(data: bytes, min_side: int | None) -> bool:
-    """Whether a file is, at a glance, a plain JPEG to be decoded at full size; Pillow's own look takes 0.2 ms."""
-    header = data[: data.find(b"\xff\xda")]  # up to the first scan
-    if not header.startswith(b"\xff\xd8\xff") or b"Exif" in header or b"ICC_PROFILE" in header:
-        return False
+    """Whether a file is, at a glance, a plain JPEG to be decoded at full size; Pillow's own look takes 0.2 ms.
+
+    At a glance: no segment of it holds more than pixels need; EXIF, XMP, profiles and thumbnails are for Pillow.
+    """
+    place = 2
+    while (marker := data[place : place + 2]) != _SCAN:
+        if marker not in _PIXELS_ONLY:
+            return False
+        place += 2 + int.from_bytes(data[place + 2 : place + 4])
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:

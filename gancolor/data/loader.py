@@ -64,7 +64,6 @@ class Reader:
             worker_init_fn=outlive_signals,
             persistent_workers=workers > 0,
             prefetch_factor=prefetch if workers > 0 else None,
-            pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # without one of its own it draws from the global generator
         )
 
@@ -144,7 +143,7 @@ class TrainLoader:
     def state_dict(self) -> dict[str, int | None]:
         """The place in the data, the same on every process: epoch, and how many of its batches are delivered."""
         place = {"epoch": self._epoch, "batches": self._batches, "announced": self._announced}
-        return {**place, "images": len(self.images)}
+        return {**place, "images": len(self.images), "batch_size": self.batch_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to a place; the next iteration starts there.
@@ -152,12 +151,14 @@ class TrainLoader:
         Raises:
             InputError: this data has no such place.
         """
-        images = state_dict.get("images", len(self.images))  # the first checkpoints do not say
-        if state_dict["batches"] and images != len(self.images):  # between two epochs they may change
-            raise InputError(
-                f"the checkpoint was trained on {images} images, but there are {len(self.images)} now: resume with the "
-                "data and the data.exclude that it was trained with, or begin a new run"
-            )
+        here = {"images": len(self.images), "batch_size": self.batch_size}
+        for name, value in here.items():
+            # Between two epochs they may change; the first checkpoints do not say.
+            if state_dict["batches"] and (then := state_dict.get(name, value)) != value:
+                raise InputError(
+                    f"the checkpoint stands in the middle of an epoch with {name} {then}, but now it is {value}: "
+                    "resume with the data, data.exclude and data.batch_size that it was trained with"
+                )
         if state_dict["batches"] >= len(self):
             raise InputError(
                 f"the checkpoint stands after batch {state_dict['batches']} of an epoch that has only {len(self)} now: "

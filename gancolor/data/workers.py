@@ -18,6 +18,8 @@ def outlive_signals(worker: int) -> None:
     """
     for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+    if not hasattr(signal, "sigwaitinfo"):  # macOS does not tell who signals: there SIGTERM ends a worker
+        return
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     threading.Thread(target=_end_at_request, args=(os.getppid(),), daemon=True).start()
 

@@ -57,10 +57,10 @@ class FiniteGuard(pl.Callback):
         """The first bad loss among the steps kept, in words."""
         if not self._steps:
             return None
-        verdicts = torch.stack([torch.stack([t.isfinite() for t in terms.values()]) for _, terms, _ in self._steps])
-        for (seen, terms, indices), finite in zip(self._steps, verdicts.tolist(), strict=True):
-            if not all(finite):
-                name = list(terms)[finite.index(False)]
+        # One transfer for all; a step may have more terms than another, as a lazy penalty's has.
+        verdicts = iter(torch.stack([t.isfinite() for _, terms, _ in self._steps for t in terms.values()]).tolist())
+        for seen, terms, indices in self._steps:
+            for name in [name for name in terms if not next(verdicts)]:
                 files = ", ".join(self.names[int(index)] for index in indices)
                 return f"the loss {name!r} is {terms[name].item()} after {seen} images, in the batch of {files}"
         return None

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gancolor.color import Lab
 from gancolor.colorizer import Colorizer
-from gancolor.interfaces import Batch, ColorLoss
+from gancolor.interfaces import Batch
 
 GB = 1e9
 Network = TypeVar("Network", bound=nn.Module)
@@ -51,7 +51,7 @@ class Throughput(pl.Callback):
       share in which the GPU had nothing to do.
     - ``throughput/gpu_memory_gb``: the most that tensors took on a GPU, of several the fullest; 1 GB is 10⁹ bytes.
     - ``throughput/mfu``: model FLOP utilization, the share of the device's peak that the networks' convolutions and
-      matrix products make up (Chowdhery et al. 2022, appendix B). A penalty's work is not counted.
+      matrix products make up (Chowdhery et al. 2022, appendix B). The work of losses and of a penalty is not counted.
 
     Between rows it touches neither the device nor another process.
 
@@ -115,27 +115,27 @@ class Throughput(pl.Callback):
 
 
 def step_flops(colorizer: Colorizer, images: int) -> int:
-    """FLOPs of one training step, on tensors that have a shape but no values: nothing is computed, no noise is drawn.
+    """FLOPs of the networks in one training step; those of losses and of a penalty are not counted.
+
+    On tensors that have a shape but no values: nothing is computed, no noise is drawn.
 
     Args:
         colorizer: what is trained; its ``size`` is that of the pictures.
         images: how many pictures.
     """
-    generator, judge = _on_meta(colorizer.generator), _on_meta(colorizer.discriminator)
+    generator, judge = _on_meta(colorizer.generator).train(), _on_meta(colorizer.discriminator).requires_grad_(True)
     light, ab = (torch.empty(images, channels, *2 * [colorizer.size], device="meta") for channels in (1, 2))
-    real = Lab(light, ab)
     with torch.enable_grad(), FlopCounterMode(display=False) as counter:
-        prediction = generator.train()(light)
-        fake = Lab(light, prediction.ab)
-        judge.requires_grad_(True)
-        colorizer.adversarial.discriminator(judge(real.stack()), judge(fake.detach().stack())).backward()
+        fake = Lab(light, generator(light).ab)
+        for pictures in Lab(light, ab), fake.detach():  # the discriminator's move
+            _sum(judge(pictures.stack())).backward()
         judge.requires_grad_(False)
-        loss = colorizer.adversarial.generator(judge(fake.stack()))
-        for term in _on_meta(colorizer.losses).values():
-            assert isinstance(term, ColorLoss)
-            loss = loss + term(prediction, real)
-        loss.backward()
+        (_sum(judge(fake.stack())) + fake.ab.sum()).backward()
     return counter.get_total_flops()
+
+
+def _sum(logits: list[Tensor]) -> Tensor:
+    return torch.stack([scale.sum() for scale in logits]).sum()
 
 
 def _on_meta(network: Network) -> Network:
