@@ -1,5 +1,6 @@
 """The quantized ab plane: bins, soft encoding of colors, and back from probabilities to colors (Zhang et al. 2016)."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from gancolor.errors import InputError
 
 STEP = 10  # Lab units: the grid of Zhang et al. 2016
 _LEVELS = 64  # of each sRGB channel, sampled to see which cells the gamut touches; 256 levels touch no others
+_ALIKE = 25.0  # Lab units: bins this near are chosen or passed over together when a color is sampled
+_LEAST = 0.1  # a bin with less than this share of a pixel's likeliest is never sampled
 _PIXELS = 2**16  # whose distances to all bins are held at a time, or a batch of photographs would need gigabytes
 
 
@@ -143,3 +146,36 @@ def annealed_mean(
     with torch.autocast(logits.device.type, enabled=False):
         share = torch.softmax(logits.float() / temperature, dim=1)
         return torch.einsum("bqhw,qc->bchw", share, centers)
+
+
+def sample(
+    logits: Float[Tensor, "B Q h w"], centers: Float[Tensor, "Q 2"], seed: int, temperature: float = 0.38
+) -> Float[Tensor, "B 2 h w"]:
+    """Another plausible coloring: the annealed mean after one random draw of what is preferred.
+
+    Drawing each pixel for itself gives confetti. Here a random number is added to the logit of each bin, the same in
+    the whole picture, so that a thing has one color and like things have the same. As in Gumbel's trick the numbers
+    are Gumbel-distributed, but near bins have near numbers, so that a whole hue is chosen and not one bin of it; this
+    makes the choice between hues an approximation. What is unlikely at a pixel is left out there, or one draw could
+    paint the sky pink.
+
+    Args:
+        logits: of the bins.
+        centers: scaled as in :class:`~gancolor.color.Lab`.
+        seed: the coloring is a function of it: with the same seed, all pictures prefer the same.
+        temperature: T of the annealed mean.
+    """
+    likely = torch.log_softmax(logits.float(), dim=1)
+    likely = likely.masked_fill(likely < likely.amax(1, keepdim=True) + math.log(_LEAST), -torch.inf)
+    return annealed_mean(likely + _preference(centers, seed).view(1, -1, 1, 1), centers, temperature)
+
+
+def _preference(centers: Float[Tensor, "Q 2"], seed: int) -> Float[Tensor, " Q"]:
+    """A Gumbel-distributed number for each bin, with the near ones correlated."""
+    points = centers.double().cpu() * AB_SCALE  # the same numbers on any device
+    covariance = torch.exp(-(torch.cdist(points, points) ** 2) / (2 * _ALIKE**2))
+    values, vectors = torch.linalg.eigh(covariance)  # nearly singular: Cholesky's would fail
+    noise = torch.randn(len(points), generator=torch.Generator().manual_seed(seed // 2), dtype=torch.float64)
+    noise *= 1 - 2 * (seed % 2)  # 2n + 1 prefers what 2n shuns: a few samples then differ as much as they can
+    normal = vectors @ (values.clamp(min=0).sqrt() * (vectors.T @ noise))
+    return -torch.special.log_ndtr(normal).neg().log().to(centers)

@@ -1,16 +1,18 @@
 """What a checkpoint says of its networks, so that it can rebuild them without the YAML file they came from.
 
 A part is described by its class and its constructor's arguments, which every part keeps as attributes of the same
-names. The description is plain data, so ``torch.load(weights_only=True)`` reads it.
+names; an argument that is a part itself is described likewise. The description is plain data, so
+``torch.load(weights_only=True)`` reads it.
 """
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeGuard, TypeVar, get_type_hints
 from zipfile import is_zipfile
 
 import torch
@@ -21,6 +23,7 @@ from gancolor.interfaces import Discriminator, Generator
 KEY = "gancolor"  # where a Lightning checkpoint keeps the description
 
 _PLAIN = bool | int | float | str | list | tuple | dict | None  # what a checkpoint is allowed to hold
+_LONG = 200  # characters that a message has for two values that differ; the centers of bins have thousands
 
 Part = TypeVar("Part")
 Description = dict[str, Any]
@@ -36,13 +39,14 @@ def describe(part: object) -> Description:
     path = f"{cls.__module__}.{cls.__qualname__}"
     arguments: dict[str, Any] = {}
     for name in inspect.signature(cls).parameters:
-        if not isinstance(getattr(part, name, ...), _PLAIN):
+        value = getattr(part, name, ...)
+        if type(value).__module__ == "builtins" and not isinstance(value, _PLAIN):
             raise InputError(f"{path} must keep its argument {name!r} as an attribute of that name and of a plain type")
-        arguments[name] = getattr(part, name)
+        arguments[name] = value if isinstance(value, _PLAIN) else describe(value)
     return {"class_path": path, "init_args": arguments}
 
 
-def build(interface: type[Part], description: Mapping[str, Any]) -> Part:
+def build(interface: type[Part] | UnionType, description: Mapping[str, Any]) -> Part:
     """The part that :func:`describe` described, freshly constructed.
 
     Raises:
@@ -55,11 +59,19 @@ def build(interface: type[Part], description: Mapping[str, Any]) -> Part:
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: no such class is installed here ({error})") from error
     if not (isinstance(cls, type) and issubclass(cls, interface)):
-        raise InputError(f"{path} is not a {interface.__name__}")
+        raise InputError(f"{path} is not a {getattr(interface, '__name__', interface)}")
+    wanted, arguments = get_type_hints(cls.__init__), dict(description.get("init_args", {}))
+    for name in arguments.keys() & wanted.keys():
+        if _is_description(arguments[name]):
+            arguments[name] = build(wanted[name], arguments[name])
     try:
-        return cls(**description.get("init_args", {}))
+        return cls(**arguments)
     except TypeError as error:
         raise InputError(f"{path} is not built as it was when this was written: {error}") from error
+
+
+def _is_description(value: object) -> TypeGuard[Description]:
+    return isinstance(value, dict) and value.keys() == {"class_path", "init_args"}
 
 
 @dataclass(frozen=True)
@@ -124,13 +136,25 @@ def refuse_other_networks(about: Mapping[str, Any], generator: Generator, discri
     Raises:
         InputError: it is of others; names each key that differs.
     """
-    differences = []
-    for role, network in (("generator", generator), ("discriminator", discriminator)):
-        here, there = ({"class_path": d["class_path"], **d["init_args"]} for d in (describe(network), about[role]))
-        differences += [
-            f"{role}.{key} is {there.get(key)} in the checkpoint, {here.get(key)} here"
-            for key in sorted(here | there)
-            if here.get(key) != there.get(key)
-        ]
+    differences = [
+        difference
+        for role, network in (("generator", generator), ("discriminator", discriminator))
+        for difference in _differences(role, about[role], describe(network))
+    ]
     if differences:
         raise InputError(f"the checkpoint is of other networks: {'; '.join(differences)}")
+
+
+def _differences(key: str, there: object, here: object) -> Iterator[str]:
+    """What is different in the description of a part, and of the parts it is made of, by dotted names."""
+    if not (_is_description(there) and _is_description(here)):
+        if there != here:
+            values = [value["class_path"] if _is_description(value) else str(value) for value in (there, here)]
+            says = "is {} in the checkpoint, {} here".format(*values)
+            yield f"{key} {says if len(says) < _LONG else 'differs'}"
+    elif there["class_path"] != here["class_path"]:
+        yield f"{key}.class_path is {there['class_path']} in the checkpoint, {here['class_path']} here"
+    else:
+        arguments = there["init_args"], here["init_args"]
+        for name in sorted(set().union(*arguments)):
+            yield from _differences(f"{key}.{name}", *(of.get(name) for of in arguments))

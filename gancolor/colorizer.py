@@ -1,6 +1,6 @@
 """The game of generator and discriminator as a LightningModule. Sees interfaces only, never a part."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from typing import Any
@@ -33,7 +33,8 @@ class Colorizer(pl.LightningModule):
     Args:
         generator: predicts ab from light.
         discriminator: judges L ‖ ab.
-        adversarial: the game the two play; its ``weight`` is the generator's factor.
+        adversarial: the game the two play; its ``weight`` is the generator's factor, and with 0 nobody plays: the
+            generator learns from ``losses`` alone, the discriminator nothing.
         losses: further terms of the generator's loss, by the names under which they are logged.
         generator_optimizer: builds the generator's optimizer from its parameters.
         discriminator_optimizer: builds the discriminator's.
@@ -76,6 +77,7 @@ class Colorizer(pl.LightningModule):
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.images, self.decay_from, self.accumulate = images, decay_from, accumulate
         self.clip_norm, self.ema_decay, self.seed = clip_norm, ema_decay, seed
+        self._findings: dict[str, float] = {}  # what the losses saw of the data, for the log
         self.images_seen = 0
         self.size = 0  # side of the training pictures, learned from the first batch
         # No player and in no optimizer: every process has the same generator after a step, hence the same average.
@@ -91,7 +93,8 @@ class Colorizer(pl.LightningModule):
         # With one chunk both moves share one pass of the generator; with more, keeping every graph would save nothing.
         shared = [self._predict(chunks[0], 0)] if len(chunks) == 1 else None
         self._set_learning_rates()
-        terms = self._discriminator_move(chunks, shared) | self._generator_move(chunks, shared)
+        judged = self._discriminator_move(chunks, shared) if self.adversarial.weight else {}
+        terms = judged | self._generator_move(chunks, shared)
         images = len(batch.rgb) * self.trainer.world_size
         self._follow(images)
         self.size = batch.rgb.shape[-1]
@@ -137,7 +140,9 @@ class Colorizer(pl.LightningModule):
         """Each term of the generator's loss: its weight and its unweighted value."""
         fake = Lab(real.light, prediction.ab)
         # The bare network: the judge only passes gradients on here, so there is nothing of its own to reduce.
-        terms = {"adversarial": (self.adversarial.weight, self.adversarial.generator(self.discriminator(fake.stack())))}
+        weight, terms = self.adversarial.weight, {}
+        if weight:
+            terms["adversarial"] = (weight, self.adversarial.generator(self.discriminator(fake.stack())))
         for name, loss in self.losses.items():
             assert isinstance(loss, ColorLoss)
             terms[name] = (loss.weight, loss(prediction, real))
@@ -222,9 +227,13 @@ class Colorizer(pl.LightningModule):
 
     def measure(self, colors: Callable[[], Iterable[UInt8[Tensor, "B 3 H W"]]]) -> None:
         """Show the training data's pictures to every loss that must see their colors before a fresh run."""
-        for loss in self.losses.values():
-            if isinstance(loss, Measured):
-                loss.measure(rgb_to_lab(rgb).ab for rgb in colors())
+        for name, part in self._measured():
+            found = part.measure(rgb_to_lab(rgb).ab for rgb in colors())
+            self._findings |= {f"{name}/{key}": value for key, value in found.items()}
+
+    def _measured(self) -> Iterator[tuple[str, Measured]]:
+        """What of the losses must see the data's colors, by name."""
+        yield from ((name, part) for name, part in self.named_modules() if isinstance(part, Measured))
 
     def on_fit_start(self) -> None:
         """Refuse a training that is over, one whose checkpoints could not be read, and losses without a prior.
@@ -235,9 +244,11 @@ class Colorizer(pl.LightningModule):
             raise InputError(f"this run has seen its {self.images} images: raise colorizer.images to train it longer")
         for network in self.generator, self.discriminator:
             describe(network)
-        for name, loss in self.losses.items():
-            if isinstance(loss, Measured) and not loss.measured:
-                raise RuntimeError(f"losses.{name} has not seen the data's colors: call Colorizer.measure() first")
+        for name, part in self._measured():
+            if not part.measured:
+                raise RuntimeError(f"{name} has not seen the data's colors: call Colorizer.measure() first")
+        for logger in self.loggers if self._findings else []:
+            logger.log_metrics(self._findings, step=0)
         if self.average is not None and self.images_seen == 0:
             self.average.load_state_dict(self.generator.state_dict())
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
@@ -80,7 +79,7 @@ def parse(given: Sequence[str]) -> Run:
     resume = _find_checkpoint(asked.resume, asked.run_dir) if asked.resume else None
     run_dir = _choose_run_dir(asked, resume)
     torch.manual_seed(asked.seed)
-    built: Any = command_line.instantiate(asked)
+    built = arguments.instantiate(command_line, asked)
     for key in ("config", "run_dir", "resume"):
         asked.pop(key)
     config = command_line.dump(asked, skip_unset=False)

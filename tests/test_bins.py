@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 from scipy.special import softmax
+from scipy.stats import kstest
 from skimage.color import rgb2lab
 
-from gancolor.bins import AbBins, annealed_mean, encode
+from gancolor.bins import AbBins, _preference, annealed_mean, encode, sample
 
 BINS = AbBins.srgb()
 CENTERS = BINS.scaled()
@@ -152,3 +154,48 @@ def test_bins_are_values():
     assert AbBins(BINS.centers) == BINS != AbBins(BINS.centers[1:])
     assert hash(AbBins(BINS.centers)) == hash(BINS)
     assert repr(BINS) == "AbBins(261)"
+
+
+def two_modes(share, side=3):
+    """Logits of pictures that are red with a probability, else blue."""
+    red, blue = (encode(torch.tensor(ab).view(1, 2, 1, 1) / 110, CENTERS, 1).bins.item() for ab in ([52, 38], [4, -46]))
+    z = torch.full((1, len(BINS), side, side), -30.0)
+    z[:, red], z[:, blue] = np.log(share), np.log(1 - share)
+    return z, CENTERS[red], CENTERS[blue]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_samples_choose_a_color_as_often_as_it_is_likely(share):
+    z, red, blue = two_modes(share)
+    samples = [sample(z, CENTERS, seed, 1e-4)[0, :, 0, 0] for seed in range(200)]
+    chosen = sum(torch.allclose(ab, red, atol=1e-3) for ab in samples)
+    assert chosen + sum(torch.allclose(ab, blue, atol=1e-3) for ab in samples) >= 198
+    assert chosen / 200 == pytest.approx(share, abs=3 * (share * (1 - share) / 200) ** 0.5)
+
+
+def test_what_is_unlikely_is_never_sampled():
+    z, red, _ = two_modes(0.95)
+    assert all(torch.allclose(sample(z, CENTERS, seed)[0, :, 0, 0], red) for seed in range(50))
+
+
+def test_a_sample_is_a_function_of_the_seed_and_the_same_in_all_the_picture():
+    z, *_ = two_modes(0.5)
+    again = [sample(torch.cat([z, z]), CENTERS, 7) for _ in range(2)]
+    assert torch.equal(*again)
+    assert torch.equal(again[0], again[0][:1, :, :1, :1].expand(2, 2, 3, 3))
+    assert len({sample(z, CENTERS, seed).flatten()[0].item() for seed in range(20)}) > 5
+
+
+def test_preferences_are_gumbel_distributed_and_alike_for_colors_that_are():
+    draws = torch.stack([_preference(CENTERS, seed) for seed in range(300)]).numpy()
+    assert all(kstest(draws[:, i], "gumbel_r").pvalue > 1e-3 for i in (0, 130, 260))
+    correlation = np.corrcoef(draws.T)
+    distance = cdist(BINS.centers, BINS.centers)
+    assert correlation[distance == 10].min() > 0.8
+    assert abs(correlation[distance > 90].mean()) < 0.1
+
+
+def test_every_second_preference_is_the_opposite_of_the_one_before():
+    cdf = [torch.exp(-torch.exp(-_preference(CENTERS, seed))) for seed in (6, 7, 8)]
+    assert torch.allclose(cdf[0] + cdf[1], torch.ones(261), atol=1e-5)
+    assert not torch.allclose(cdf[1] + cdf[2], torch.ones(261), atol=0.1)
