@@ -7,15 +7,12 @@ two trivial rows, gray and half-saturated: its first table has three candidates,
 
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -28,6 +25,7 @@ from rich.table import Table
 from torch import Tensor
 from torchvision.io import write_png
 
+from benchmarks.machine import about
 from gancolor import arguments, features
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
 from gancolor.data import Folder, Scenes
@@ -131,13 +129,6 @@ def agreement(folder: Path, runs: Sequence[Run]) -> dict[str, list[float]]:
     return {metric: [table[metric]["value"], float(theirs[metric])] for metric in METRICS}
 
 
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else None
-    return found.group(1) if found else platform.machine()
-
-
 def measure(folder: Path, real: UInt8[Tensor, "N 3 H W"], weights: Path | None, threads: int, repeats: int) -> dict:
     """All timings, their medians over the repeats, and what these say."""
     changes = {"OMP_NUM_THREADS": str(threads), "TORCH_HOME": str(folder / "home"), "CUDA_VISIBLE_DEVICES": ""}
@@ -203,18 +194,14 @@ def main(given: list[str]) -> None:
         (folder / "folder.yaml").write_text(yaml.safe_dump(protocol | {"metrics": METRICS}, allow_unicode=True))
         result = measure(folder, real, asked.weights, asked.threads, asked.repeats)
     packages = ("gancolor", "torch", "torchvision", "pytorch-fid", "lpips", "scikit-image")
-    about = {
-        "date": date.today().isoformat(),
-        "command": "python benchmarks/evaluation.py " + " ".join(given),
-        "processor": f"{processor()}, {os.cpu_count()} cores, {asked.threads} threads",
-        "versions": ", ".join(f"{name} {version(name)}" for name in packages) + f", Python {platform.python_version()}",
+    described = about("benchmarks/evaluation.py", given, asked.threads, packages) | {
         "pictures": f"{len(real)} of {asked.size}×{asked.size} pixels from {asked.photographs or 'built-in scenes'}",
     }
-    for key, value in about.items():
+    for key, value in described.items():
         console.print(f"{key}: {value}", highlight=False, soft_wrap=True)
     tell(result["median"], result["turns"][-1]["agreement"], len(real), console)
     asked.output.mkdir(parents=True, exist_ok=True)
-    (asked.output / "evaluation.json").write_text(json.dumps(about | result, indent=2, ensure_ascii=False) + "\n")
+    (asked.output / "evaluation.json").write_text(json.dumps(described | result, indent=2, ensure_ascii=False) + "\n")
     console.save_text(str(asked.output / "evaluation.txt"))
 
 

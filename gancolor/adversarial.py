@@ -81,3 +81,24 @@ class Hinge(Objective):
     def discriminator(self, real: Logits, fake: Logits) -> Float[Tensor, ""]:
         """E max(0, 1 − D(x)) + E max(0, 1 + D(x̂))."""
         return _mean(real, lambda d: relu(1 - d)) + _mean(fake, lambda d: relu(1 + d))
+
+
+class Wasserstein(Objective):
+    """The critics' game of Arjovsky et al. 2017 (WGAN, eq. 2); it needs a penalty that bounds the critic's slope.
+
+    G: −E D(x̂).  D: E D(x̂) − E D(x).
+
+    Args:
+        weight: factor of the generator's adversarial term.
+    """
+
+    def __init__(self, weight: float = 1.0):
+        self.weight = weight
+
+    def generator(self, fake: Logits) -> Float[Tensor, ""]:
+        """−E D(x̂)."""
+        return -_mean(fake, lambda d: d)
+
+    def discriminator(self, real: Logits, fake: Logits) -> Float[Tensor, ""]:
+        """E D(x̂) − E D(x)."""
+        return _mean(fake, lambda d: d) - _mean(real, lambda d: d)

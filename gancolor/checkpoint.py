@@ -7,19 +7,23 @@ names; an argument that is a part itself is described likewise. The description 
 
 import importlib
 import inspect
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from types import UnionType
 from typing import Any, TypeGuard, TypeVar, get_type_hints
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
 from gancolor.errors import InputError
-from gancolor.interfaces import Discriminator, Generator
+from gancolor.interfaces import Generator
 
+# A bit of an entry's attributes that no checksum covers; torch does not read the content of such an entry.
+_FOLDER = 0x10
 KEY = "gancolor"  # where a Lightning checkpoint keeps the description
 
 _PLAIN = bool | int | float | str | list | tuple | dict | None  # what a checkpoint is allowed to hold
@@ -98,8 +102,8 @@ def read(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
-    if not is_zipfile(path):  # torch.save writes one; torch.load takes anything else for a pickle of old and gets lost
-        raise InputError(f"{path}: not a checkpoint, or one that was cut off")
+    if not _undamaged(path):
+        raise InputError(f"{path}: not a checkpoint, or one that was cut off or damaged")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -108,6 +112,19 @@ def read(path: Path) -> dict[str, Any]:
     if not (isinstance(content, dict) and KEY in content):
         raise InputError(f"{path}: not a checkpoint written by gancolor's train.py")
     return content
+
+
+def _undamaged(path: Path) -> bool:
+    """Whether a file is what ``torch.save`` writes, a zip archive, and every checksum in it is right.
+
+    ``torch.load`` compares none: of a file with a flipped bit it returns other weights without a word.
+    """
+    try:
+        with ZipFile(path) as archive:
+            folders = [entry for entry in archive.infolist() if entry.external_attr & _FOLDER]
+            return not folders and archive.testzip() is None
+    except (BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, IndexError):
+        return False  # what zipfile may raise of nonsense in an archive's directory
 
 
 def load(path: Path) -> Trained:
@@ -130,19 +147,29 @@ def load(path: Path) -> Trained:
     return Trained(generator.eval().requires_grad_(False), about["size"], about["images"])
 
 
-def refuse_other_networks(about: Mapping[str, Any], generator: Generator, discriminator: Discriminator) -> None:
-    """Make sure that a checkpoint is of these very networks before its weights are loaded into them.
+def refuse_another_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Make sure that a checkpoint is of these very networks and losses before its weights are loaded into them.
+
+    Args:
+        there: the checkpoint's description.
+        here: that of the run to go on.
 
     Raises:
-        InputError: it is of others; names each key that differs.
+        InputError: they differ; names each key that does.
     """
     differences = [
-        difference
-        for role, network in (("generator", generator), ("discriminator", discriminator))
-        for difference in _differences(role, about[role], describe(network))
+        line for role in ("generator", "discriminator") for line in _differences(role, there[role], here[role])
     ]
     if differences:
         raise InputError(f"the checkpoint is of other networks: {'; '.join(differences)}")
+    if there["losses"] != here["losses"]:
+        raise InputError(f"the checkpoint was trained with the losses {there['losses']}, not {here['losses']}")
+    decay = there.get("ema_decay", 0.0)  # the first checkpoints do not say: they had none
+    if bool(decay) != bool(here["ema_decay"]):
+        raise InputError(
+            f"the checkpoint was trained with colorizer.ema_decay {decay}, here it is {here['ema_decay']}: an average "
+            f"cannot begin or end within a run; add --colorizer.ema_decay {decay}, or begin a new run"
+        )
 
 
 def _differences(key: str, there: object, here: object) -> Iterator[str]:

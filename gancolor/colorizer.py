@@ -1,6 +1,6 @@
 """The game of generator and discriminator as a LightningModule. Sees interfaces only, never a part."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from typing import Any
@@ -11,20 +11,16 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Adam, Optimizer
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim import Optimizer
 
-from gancolor.checkpoint import KEY, describe, refuse_other_networks
+from gancolor.checkpoint import KEY, describe, refuse_another_run
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
 from gancolor.errors import InputError
-from gancolor.interfaces import Batch, ColorLoss, Discriminator, Generator, Measured, Objective, Prediction
+from gancolor.interfaces import Batch, ColorLoss, Discriminator, Generator, Measured, Objective, Penalty, Prediction
+from gancolor.layers import batch_norms
+from gancolor.optimization import OptimizerFactory, adam, clip, follow, lay_out
 
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-
-
-def adam(parameters: Iterable[nn.Parameter]) -> Adam:
-    """pix2pix's optimizer: Adam, learning rate 2e-4, β = (0.5, 0.999)."""
-    return Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
+Terms = dict[str, tuple[float, Float[Tensor, ""]]]  # of a player's loss: weight and unweighted value
 
 
 class Colorizer(pl.LightningModule):
@@ -36,6 +32,7 @@ class Colorizer(pl.LightningModule):
         adversarial: the game the two play; its ``weight`` is the generator's factor, and with 0 nobody plays: the
             generator learns from ``losses`` alone, the discriminator nothing.
         losses: further terms of the generator's loss, by the names under which they are logged.
+        penalty: a further term of the discriminator's loss, logged as ``train/penalty``: its latest value, unweighted.
         generator_optimizer: builds the generator's optimizer from its parameters.
         discriminator_optimizer: builds the discriminator's.
         images: length of the training, in images seen.
@@ -54,6 +51,7 @@ class Colorizer(pl.LightningModule):
         discriminator: Discriminator,
         adversarial: Objective,
         losses: dict[str, ColorLoss],
+        penalty: Penalty | None = None,
         generator_optimizer: OptimizerFactory = adam,
         discriminator_optimizer: OptimizerFactory = adam,
         images: int = 1_000_000,
@@ -71,13 +69,16 @@ class Colorizer(pl.LightningModule):
             )
         if not 0 <= ema_decay < 1:
             raise InputError(f"colorizer.ema_decay is {ema_decay}: it must be at least 0 and below 1")
+        if not (adversarial.weight or losses):
+            raise InputError("colorizer: adversarial has weight 0 and there are no losses, so nothing is learned")
+        if penalty is not None:
+            _refuse_unfit(penalty, discriminator, adversarial)
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
-        self.adversarial, self.losses = adversarial, nn.ModuleDict(losses)
+        self.adversarial, self.losses, self.penalty = adversarial, nn.ModuleDict(losses), penalty
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.images, self.decay_from, self.accumulate = images, decay_from, accumulate
         self.clip_norm, self.ema_decay, self.seed = clip_norm, ema_decay, seed
-        self._findings: dict[str, float] = {}  # what the losses saw of the data, for the log
         self.images_seen = 0
         self.size = 0  # side of the training pictures, learned from the first batch
         # No player and in no optimizer: every process has the same generator after a step, hence the same average.
@@ -85,10 +86,19 @@ class Colorizer(pl.LightningModule):
         # The networks as the moves call them: a distributed strategy puts its wrappers here, outside the registry.
         self.players: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
 
+    @property
+    def differentiates_twice(self) -> bool:
+        """Whether the discriminator's gradient is differentiated too, which a compiled network does not allow."""
+        return self.penalty is not None
+
     # One step reads like the paper.
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """The discriminator's move, then the generator's, on the same pictures and the same prediction."""
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The discriminator's move, then the generator's, on the same pictures and the same prediction.
+
+        Returns:
+            Each term of both losses, unweighted, by the name under which it is logged.
+        """
         chunks = self._chunks(batch.rgb)
         # With one chunk both moves share one pass of the generator; with more, keeping every graph would save nothing.
         shared = [self._predict(chunks[0], 0)] if len(chunks) == 1 else None
@@ -96,16 +106,18 @@ class Colorizer(pl.LightningModule):
         judged = self._discriminator_move(chunks, shared) if self.adversarial.weight else {}
         terms = judged | self._generator_move(chunks, shared)
         images = len(batch.rgb) * self.trainer.world_size
-        self._follow(images)
+        if self.average is not None:
+            follow(self.average, self.generator, self.ema_decay, steps=self.images_seen // images)
         self.size = batch.rgb.shape[-1]
         self.images_seen += images
         self._log(terms)
         if self.images_seen >= self.images:
             self.trainer.should_stop = True
+        return terms
 
     def _discriminator_move(self, chunks: list[Lab], shared: list[Prediction] | None) -> dict[str, Tensor]:
         """Descend on the discriminator's loss; it sees the prediction, cut from the generator's graph."""
-        judge, total = self.players["discriminator"], torch.zeros((), device=self.device)
+        judge, totals = self.players["discriminator"], {}
         self.discriminator.requires_grad_(True)
         optimizer = self._optimizer("discriminator")
         for i, real in enumerate(chunks):
@@ -113,11 +125,20 @@ class Colorizer(pl.LightningModule):
                 prediction = shared[i] if shared else self._predict(real, i)
             fake = Lab(real.light, prediction.ab.detach())
             with self._sync("discriminator", last=i == len(chunks) - 1):
-                loss = self.adversarial.discriminator(judge(real.stack()), judge(fake.stack())) / len(chunks)
-                self.manual_backward(loss)
-            total += loss.detach()
+                loss = self.adversarial.discriminator(judge(real.stack()), judge(fake.stack()))
+                self._backward({"discriminator": (1.0, loss)} | self._penalty_term(real, fake, i), totals)
         optimizer.step()
-        return {"discriminator": total}
+        return totals
+
+    def _penalty_term(self, real: Lab, fake: Lab, chunk: int) -> Terms:
+        """The penalty, if there is one and this step, which the images seen decide, computes it."""
+        step = self.images_seen // (len(real.ab) * self.accumulate * self.trainer.world_size)
+        if self.penalty is None or step % self.penalty.every:
+            return {}
+        # The bare network: its wrapper reduces the gradient of the game and of this together, once.
+        with torch.autocast(self.device.type, enabled=False):
+            value = self.penalty(self.discriminator, real, fake, self._chance(len(real.ab), chunk))
+        return {"penalty": (self.penalty.weight * self.penalty.every, value)}
 
     def _generator_move(self, chunks: list[Lab], shared: list[Prediction] | None) -> dict[str, Tensor]:
         """Descend on the adversarial term plus every color loss, under the judge just improved."""
@@ -127,17 +148,12 @@ class Colorizer(pl.LightningModule):
         for i, real in enumerate(chunks):
             with self._sync("generator", last=i == len(chunks) - 1):
                 prediction = shared[i] if shared else self._predict(real, i)
-                terms = self._generator_terms(prediction, real)
-                self.manual_backward(
-                    torch.stack([weight * term for weight, term in terms.values()]).sum() / len(chunks)
-                )
-            for name, (_, term) in terms.items():
-                totals[name] = totals.get(name, 0) + term.detach() / len(chunks)
+                self._backward(self._generator_terms(prediction, real), totals)
         optimizer.step()
         return totals
 
-    def _generator_terms(self, prediction: Prediction, real: Lab) -> dict[str, tuple[float, Float[Tensor, ""]]]:
-        """Each term of the generator's loss: its weight and its unweighted value."""
+    def _generator_terms(self, prediction: Prediction, real: Lab) -> Terms:
+        """Each term of the generator's loss."""
         fake = Lab(real.light, prediction.ab)
         # The bare network: the judge only passes gradients on here, so there is nothing of its own to reduce.
         weight, terms = self.adversarial.weight, {}
@@ -165,6 +181,20 @@ class Colorizer(pl.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         return self.players["generator"](real.light)
 
+    def _chance(self, images: int, chunk: int) -> Float[Tensor, " B"]:
+        """Numbers from [0, 1) for a chunk's pictures: cut out of the whole batch's, so however that is shared out."""
+        entropy = [self.seed, self.images_seen]
+        generator = torch.Generator(self.device).manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        chunks = torch.rand(self.trainer.world_size, self.accumulate, images, generator=generator, device=self.device)
+        return chunks[self.global_rank, chunk]
+
+    def _backward(self, terms: Terms, totals: dict[str, Tensor]) -> None:
+        """Add a chunk's share to the gradient, and its terms' shares to the totals, unweighted."""
+        loss = torch.stack([weight * term for weight, term in terms.values()]).sum()
+        self.manual_backward(loss / self.accumulate)
+        for name, (_, term) in terms.items():
+            totals[name] = totals.get(name, 0) + term.detach() / self.accumulate
+
     def _sync(self, role: str, last: bool) -> AbstractContextManager[Any]:
         """Reduce gradients over the processes with the last chunk only."""
         player = self.players[role]
@@ -178,9 +208,9 @@ class Colorizer(pl.LightningModule):
         return optimizer
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip here, where a gradient scaler has already unscaled."""
+        """Clip here, where a gradient scaler may have unscaled, and not beside the backward passes."""
         if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.clip_norm)
+            clip(optimizer, self.clip_norm, getattr(self.trainer.precision_plugin, "scaler", None))
 
     def configure_optimizers(self) -> list[Optimizer]:
         """The generator's optimizer and the discriminator's."""
@@ -191,6 +221,10 @@ class Colorizer(pl.LightningModule):
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
         return optimizers
 
+    def on_train_start(self) -> None:
+        """Fit the optimizers' memory, by now restored from a checkpoint, to the weights as they lie."""
+        lay_out(self.trainer.optimizers)
+
     def _set_learning_rates(self) -> None:
         """Flat, then linear to zero: a function of the images seen, so there is no schedule to save or to resume."""
         left = 1 - self.images_seen / self.images
@@ -198,23 +232,6 @@ class Colorizer(pl.LightningModule):
         for optimizer, rates in zip(self.optimizers(), self._rates, strict=True):  # type: ignore[arg-type]
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
-
-    # The generator's average.
-
-    @torch.no_grad()
-    def _follow(self, images: int) -> None:
-        """Move the average towards the generator, by a share that depends on the images seen and a step's images only.
-
-        The first steps forget faster, by min(decay, (1 + t) / (10 + t)), as in TensorFlow's ExponentialMovingAverage:
-        the average would otherwise remember the initialization for thousands of steps.
-        """
-        if self.average is None:
-            return
-        steps = self.images_seen // images
-        average, now = tuple(self.average.parameters()), tuple(self.generator.parameters())
-        get_ema_multi_avg_fn(min(self.ema_decay, (1 + steps) / (10 + steps)))(average, now, steps)
-        for buffer, source in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            buffer.copy_(source)  # batch norm's statistics are averages already
 
     def train(self, mode: bool = True) -> "Colorizer":
         """Set the mode of everything but the average, which never learns."""
@@ -225,15 +242,11 @@ class Colorizer(pl.LightningModule):
 
     # The losses that look at the training data, and the log.
 
-    def measure(self, colors: Callable[[], Iterable[UInt8[Tensor, "B 3 H W"]]]) -> None:
-        """Show the training data's pictures to every loss that must see their colors before a fresh run."""
-        for name, part in self._measured():
-            found = part.measure(rgb_to_lab(rgb).ab for rgb in colors())
-            self._findings |= {f"{name}/{key}": value for key, value in found.items()}
-
-    def _measured(self) -> Iterator[tuple[str, Measured]]:
-        """What of the losses must see the data's colors, by name."""
-        yield from ((name, part) for name, part in self.named_modules() if isinstance(part, Measured))
+    def measure(self, colors: Callable[[], Iterable[UInt8[Tensor, "B 3 H W"]]]) -> dict[str, float]:
+        """Show the training data's pictures to all that must see their colors before a fresh run; what it found."""
+        parts = {name: part for name, part in self.named_modules() if isinstance(part, Measured)}
+        found = {name: part.measure(rgb_to_lab(rgb).ab for rgb in colors()) for name, part in parts.items()}
+        return {f"{name}/{key}": value for name, values in found.items() for key, value in values.items()}
 
     def on_fit_start(self) -> None:
         """Refuse a training that is over, one whose checkpoints could not be read, and losses without a prior.
@@ -244,36 +257,36 @@ class Colorizer(pl.LightningModule):
             raise InputError(f"this run has seen its {self.images} images: raise colorizer.images to train it longer")
         for network in self.generator, self.discriminator:
             describe(network)
-        for name, part in self._measured():
-            if not part.measured:
+        for name, part in self.named_modules():
+            if isinstance(part, Measured) and not part.measured:
                 raise RuntimeError(f"{name} has not seen the data's colors: call Colorizer.measure() first")
-        for logger in self.loggers if self._findings else []:
-            logger.log_metrics(self._findings, step=0)
         if self.average is not None and self.images_seen == 0:
             self.average.load_state_dict(self.generator.state_dict())
 
     def _log(self, terms: dict[str, Tensor]) -> None:
+        """Hand over what a row of the log will read; numbers as tensors, or Lightning sends each to a GPU and waits."""
         rates = {
-            f"learning_rate/{role}": optimizer.param_groups[0]["lr"]
+            f"learning_rate/{role}": torch.tensor(optimizer.param_groups[0]["lr"])
             for role, optimizer in zip(self.players, self.optimizers(), strict=True)  # type: ignore[arg-type]
         }
         self.log_dict({f"train/{name}": value for name, value in terms.items()} | rates)
-        self.log("step", float(self.images_seen))  # every logger's x-axis: images seen
+        self.log("step", torch.tensor(float(self.images_seen)))  # every logger's x-axis: images seen
 
     # Using what was trained, and keeping it.
 
     def colorize(self, rgb: UInt8[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
         """The pictures in the colors of the generator, or of its average, with their own lightness."""
         network, light = self.generator if self.average is None else self.average, rgb_to_lab(rgb).light
-        return lab_to_rgb(Lab(light, network(light).ab))
+        # Not compiled: each number of pictures would be compiled anew, and there are few of each.
+        return lab_to_rgb(Lab(light, network.forward(light).ab))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> UInt8[Tensor, "B 3 H W"]:
         """Colorize; what is made of the result is the callbacks' business."""
         return self.colorize(batch.rgb)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what rebuilds the networks and where the training stands."""
-        checkpoint[KEY] = {
+    def about(self) -> dict[str, Any]:
+        """What rebuilds the networks, and where the training stands, as plain data."""
+        return {
             "generator": describe(self.generator),
             "discriminator": describe(self.discriminator),
             "losses": list(self.losses),
@@ -282,24 +295,24 @@ class Colorizer(pl.LightningModule):
             "images": self.images_seen,
         }
 
-    def refuse_another_run(self, about: dict[str, Any]) -> None:
-        """Make sure that a checkpoint's description is of these networks and losses, with an average or without.
-
-        Raises:
-            InputError: it is not; names what differs.
-        """
-        refuse_other_networks(about, self.generator, self.discriminator)
-        if about["losses"] != list(self.losses):
-            raise InputError(f"the checkpoint was trained with the losses {about['losses']}, not {list(self.losses)}")
-        decay = about.get("ema_decay", 0.0)  # the first checkpoints do not say: they had none
-        if bool(decay) != bool(self.ema_decay):
-            raise InputError(
-                f"the checkpoint was trained with colorizer.ema_decay {decay}, here it is {self.ema_decay}: an average "
-                f"cannot begin or end within a run; add --colorizer.ema_decay {decay}, or begin a new run"
-            )
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what this is about."""
+        checkpoint[KEY] = self.about()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse other networks' weights; take up where the training stood."""
         about = checkpoint[KEY]
-        self.refuse_another_run(about)
+        refuse_another_run(about, self.about())
         self.images_seen, self.size = about["images"], about["size"]
+
+
+def _refuse_unfit(penalty: Penalty, discriminator: Discriminator, adversarial: Objective) -> None:
+    if not adversarial.weight:
+        raise InputError("colorizer.penalty: adversarial has weight 0, so nobody plays: add --colorizer.penalty null")
+    if penalty.every < 1:
+        raise InputError(f"colorizer.penalty: every is {penalty.every}: it must be at least 1")
+    if mixing := batch_norms(discriminator):  # Gulrajani et al. 2017, §4
+        raise InputError(
+            f"colorizer.penalty: {type(penalty).__name__} needs a discriminator that judges each picture alone, but "
+            f"its {mixing[0]} is batch norm: add --colorizer.discriminator.init_args.norm instance (or group)"
+        )

@@ -9,15 +9,21 @@ from pathlib import Path
 import torch
 from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
 
 from gancolor import arguments
+from gancolor.checkpoint import KEY, read
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData
 from gancolor.errors import InputError
 from gancolor.training import CONFIG, Training
+from gancolor.training.checkpointing import CHECKPOINTS, LAST, newest
 
 RUNS = Path("runs")
-LAST = Path("checkpoints") / "last.ckpt"
+RESUME = (
+    "what to go on from: 'last', the path of a checkpoint, or 'auto': the last checkpoint in --run_dir if there is "
+    "one, else begin, so that a cluster may start the same command again and again"
+)
 # What Lightning launches agrees on the folder by this; what torchrun launches need not: only the first process writes.
 RUN_DIR_VARIABLE = "GANCOLOR_RUN_DIR"
 
@@ -33,6 +39,7 @@ class Run:
         run_dir: where results go.
         resume: the checkpoint to go on from, if any.
         config: all of it as one YAML text.
+        auto: whether to go on from whatever there is: a run that is over is none to complain of.
     """
 
     colorizer: Colorizer
@@ -41,9 +48,13 @@ class Run:
     run_dir: Path
     resume: Path | None
     config: str
+    auto: bool = False
 
     def train(self) -> None:
         """Train to the end, and leave the results in ``run_dir``."""
+        if self.auto and self.resume and read(self.resume)[KEY]["images"] >= self.colorizer.images:
+            _say(f"{self.run_dir} is trained: it has seen its {self.colorizer.images} images")
+            return
         self.training.fit(self.colorizer, self.data, self.run_dir, self.resume, self.config)
 
 
@@ -56,7 +67,7 @@ def parser() -> ArgumentParser:
     )
     result.add_argument("--config", action="config", help="a YAML file; may be given several times")
     result.add_argument("--run_dir", type=str | None, help="where results go; by default a new folder below runs/")
-    result.add_argument("--resume", type=str | None, help="'last', or the path of a checkpoint, to go on from")
+    result.add_argument("--resume", type=str | None, help=RESUME)
     result.add_argument("--seed", type=int, default=0, help="of initialization, order, augmentation and noise")
     result.add_class_arguments(Colorizer, "colorizer")
     result.add_class_arguments(ColorData, "data")
@@ -75,26 +86,25 @@ def parse(given: Sequence[str]) -> Run:
     if not given:
         raise InputError("there is nothing to train yet: begin with --config configs/quickstart.yaml")
     command_line = parser()
-    asked = arguments.parse(command_line, _with_saved_config(given))
-    resume = _find_checkpoint(asked.resume, asked.run_dir) if asked.resume else None
+    resume = _find_checkpoint(given)
+    asked = arguments.parse(command_line, _with_saved_config(given, resume))
     run_dir = _choose_run_dir(asked, resume)
     torch.manual_seed(asked.seed)
     built = arguments.instantiate(command_line, asked)
+    auto = asked.resume == "auto"
     for key in ("config", "run_dir", "resume"):
         asked.pop(key)
     config = command_line.dump(asked, skip_unset=False)
-    return Run(built.colorizer, built.data, built.training, run_dir, resume, config)
+    return Run(built.colorizer, built.data, built.training, run_dir, resume, config, auto)
 
 
-def _with_saved_config(given: Sequence[str]) -> list[str]:
+def _with_saved_config(given: Sequence[str], resume: Path | None) -> list[str]:
     """A resumed run that is given no configuration takes its own."""
-    known = arguments.peek(given, "config", "run_dir", "resume")
-    if known.config or not known.resume:
+    if resume is None or arguments.peek(given, "config").config:
         return list(given)
-    checkpoint = _find_checkpoint(known.resume[-1], known.run_dir[-1] if known.run_dir else None)
-    config = _folder_of(checkpoint) / CONFIG
+    config = _folder_of(resume) / CONFIG
     if not config.is_file():
-        raise InputError(f"--resume {checkpoint}: there is no {config} that says how it was trained; give --config")
+        raise InputError(f"--resume {resume}: there is no {config} that says how it was trained; give --config")
     return ["--config", str(config), *given]
 
 
@@ -103,27 +113,40 @@ def _folder_of(checkpoint: Path) -> Path:
     return Path(os.path.normpath(checkpoint.parent / ".."))
 
 
-def _find_checkpoint(resume: str, run_dir: str | None) -> Path:
-    """The checkpoint that --resume means."""
+def _find_checkpoint(given: Sequence[str]) -> Path | None:
+    """The checkpoint that --resume means, if any."""
+    known = arguments.peek(given, "run_dir", "resume")
+    if not known.resume:
+        return None
+    resume, run_dir = known.resume[-1], Path(known.run_dir[-1]) if known.run_dir else None
+    if resume == "auto":
+        if run_dir is None:
+            raise InputError("--resume auto: add --run_dir, so that the same command finds the same run again")
+        return newest(run_dir / CHECKPOINTS)
     if resume != "last":
-        path = Path(resume)
-    elif run_dir is not None:
-        path = Path(run_dir) / LAST
-    else:
-        found = sorted(RUNS.glob(f"*/{LAST}"), key=lambda p: p.stat().st_mtime)
-        if not found:
-            raise InputError(f"--resume last: no run below {RUNS}/ has a checkpoint yet; name one with --run_dir")
-        path = found[-1]
-    if not path.is_file():
-        raise InputError(f"--resume: there is no checkpoint {path}")
+        if not Path(resume).is_file():
+            raise InputError(f"--resume: there is no checkpoint {resume}")
+        return Path(resume)
+    run_dir = run_dir or _newest_run()
+    path = newest(run_dir / CHECKPOINTS)
+    if path is None:
+        raise InputError(f"--resume: there is no checkpoint {run_dir / CHECKPOINTS / LAST}")
     return path
+
+
+def _newest_run() -> Path:
+    """The folder below runs/ that was trained last."""
+    found = sorted(RUNS.glob(f"*/{CHECKPOINTS}/{LAST}"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise InputError(f"--resume last: no run below {RUNS}/ has a checkpoint yet; name one with --run_dir")
+    return _folder_of(found[-1])
 
 
 def _choose_run_dir(asked: Namespace, resume: Path | None) -> Path:
     """The folder asked for, or the resumed run's, or a new one named after the first YAML file and the time."""
     if asked.run_dir is not None:
         run_dir = Path(asked.run_dir)
-        if resume is None and _rank() == 0 and (run_dir / LAST).exists():
+        if resume is None and _rank() == 0 and (run_dir / CHECKPOINTS / LAST).exists():
             raise InputError(f"--run_dir {run_dir} holds a run already: add --resume last, or choose another folder")
     elif resume is not None and (_folder_of(resume) / CONFIG).is_file():
         run_dir = _folder_of(resume)
@@ -139,3 +162,9 @@ def _choose_run_dir(asked: Namespace, resume: Path | None) -> Path:
 def _rank() -> int:
     """This process's number among those of the run, known from the environment before any of them talks."""
     return getattr(rank_zero_only, "rank", 0)
+
+
+@rank_zero_only
+def _say(text: str) -> None:
+    """Tell the user, once."""
+    Console().print(text, soft_wrap=True, highlight=False)

@@ -9,7 +9,7 @@ Shapes, everywhere: ``B`` images in the batch, ``H W`` height and width in pixel
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -37,7 +37,7 @@ class Source(ABC):
     """Where photographs come from. Listing is lazy: constructing a source touches no disk."""
 
     @abstractmethod
-    def names(self, split: Split) -> list[str]:
+    def names(self, split: Split) -> Sequence[str]:
         """The images of a split, in an order that is the same everywhere and always.
 
         Raises:
@@ -55,6 +55,26 @@ class Source(ABC):
 
         Raises:
             Unreadable: the image cannot be decoded.
+        """
+
+
+class Files(Source):
+    """A source whose images are files, on disk or inside archives."""
+
+    @abstractmethod
+    def stored(self, name: str) -> bytes:
+        """The whole file of an image, as it is stored.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+
+    @abstractmethod
+    def stamp(self, name: str) -> str:
+        """What changes when the file does, found without reading it; such as its size and the time of its change.
+
+        Raises:
+            OSError: it is not there.
         """
 
 
@@ -133,6 +153,34 @@ class Objective(ABC):
         self, real: list[Float[Tensor, "B 1 _ _"]], fake: list[Float[Tensor, "B 1 _ _"]]
     ) -> Float[Tensor, ""]:
         """The discriminator's loss, from its logits on real and on generated pictures."""
+
+
+Judge = Callable[[Float[Tensor, "B 3 H W"]], list[Float[Tensor, "B 1 _ _"]]]
+
+
+class Penalty(ABC):
+    """A term of the discriminator's loss that sees the discriminator itself, whatever the game.
+
+    Attributes:
+        weight: factor of this term in the discriminator's loss.
+        every: steps from one computation to the next, where the weight counts ``every`` times: lazy regularization
+            (Karras et al. 2020, StyleGAN2, §3.1).
+    """
+
+    weight: float
+    every: int
+
+    @abstractmethod
+    def __call__(self, judge: Judge, real: Lab, fake: Lab, chance: Float[Tensor, " B"]) -> Float[Tensor, ""]:
+        """The unweighted penalty, a mean over the batch, so that chunks can be averaged; differentiable in the judge.
+
+        Args:
+            judge: the discriminator; it judges each picture alone, and computes in float32.
+            real: photographs.
+            fake: the same photographs in generated colors, cut from the generator's graph.
+            chance: for each picture a number drawn uniformly from [0, 1), the same in every run and on any number of
+                processes: a function of the seed, the images seen and the picture's place in the whole batch.
+        """
 
 
 class ColorLoss(nn.Module, ABC):

@@ -20,6 +20,11 @@ def needs_bias(norm: Norm) -> bool:
     return not any(True for _ in NORMS[norm](32).parameters())
 
 
+def batch_norms(network: nn.Module) -> list[str]:
+    """The names of the modules by which the pictures of a batch influence one another."""
+    return [name for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm)]
+
+
 def initialize(network: nn.Module) -> None:
     """Draw convolutions from N(0, 0.02), batch-norm gains from N(1, 0.02), and set biases to zero (pix2pix §6.2)."""
     for module in network.modules():

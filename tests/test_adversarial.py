@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, hinge_embedding_loss, mse_loss
 
-from gancolor.adversarial import Hinge, LeastSquares, Vanilla
+from gancolor.adversarial import Hinge, LeastSquares, Vanilla, Wasserstein
 
 REAL, FAKE = (3 * torch.randn(2, 1, 5, 5, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
 ONE, ZERO = torch.ones_like(REAL), torch.zeros_like(REAL)
@@ -36,6 +36,12 @@ GAMES = [
         lambda real, fake: below_margin(real) + below_margin(-fake),
         id="hinge",
     ),
+    pytest.param(
+        Wasserstein(),
+        lambda fake: -fake.mean(),
+        lambda real, fake: fake.mean() - real.mean(),
+        id="wasserstein",
+    ),
 ]
 
 
@@ -54,14 +60,15 @@ def test_scales_count_alike_whatever_their_size(game, generator, discriminator):
 
 
 @pytest.mark.parametrize(
-    ("game", "undecided", "value"), [(Vanilla(), 0.0, math.log(2)), (LeastSquares(), 0.5, 0.25), (Hinge(), 0.0, 2.0)]
+    ("game", "undecided", "value"),
+    [(Vanilla(), 0.0, math.log(2)), (LeastSquares(), 0.5, 0.25), (Hinge(), 0.0, 2.0), (Wasserstein(), 5.0, 0.0)],
 )
 def test_an_undecided_discriminator_pays_the_equilibrium(game, undecided, value):
     logits = [torch.full((2, 1, 4, 4), undecided)]
     assert game.discriminator(logits, logits).item() == pytest.approx(value)
 
 
-@pytest.mark.parametrize("game", [Vanilla(), LeastSquares(), Hinge()])
+@pytest.mark.parametrize("game", [Vanilla(), LeastSquares(), Hinge(), Wasserstein()])
 def test_descent_moves_logits_the_right_way(game):
     real, fake = (torch.full((1, 1, 2, 2), 0.3, requires_grad=True) for _ in range(2))
     for_real, for_fake = torch.autograd.grad(game.discriminator([real], [fake]), [real, fake])
@@ -79,6 +86,6 @@ def test_vanilla_stays_finite_and_alive_when_the_discriminator_is_sure():
 
 
 def test_weight_is_kept_and_not_applied():
-    for game in (Vanilla, LeastSquares, Hinge):
+    for game in (Vanilla, LeastSquares, Hinge, Wasserstein):
         assert game(weight=0.5).weight == 0.5
         assert torch.equal(game(weight=0.5).generator([FAKE]), game().generator([FAKE]))

@@ -11,7 +11,6 @@ from skimage.metrics import peak_signal_noise_ratio
 from tqdm import tqdm
 
 from gancolor.adversarial import Vanilla
-from gancolor.callbacks import MARGIN, TILE, Progress, panel
 from gancolor.checkpoint import load
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
 from gancolor.colorizer import Colorizer
@@ -21,6 +20,7 @@ from gancolor.generators import UNet
 from gancolor.interfaces import Batch
 from gancolor.losses import L1, RarityL1
 from gancolor.training import Training
+from gancolor.training.callbacks import MARGIN, TILE, Progress, panel
 
 ROWS = ["gray", "ours", "real"]
 SHOWN = 4  # pictures in a panel
@@ -102,7 +102,9 @@ def test_the_log_has_every_number_against_images_seen(log):
     assert [row["step"] for row in training] == [8, 16, 24, 32, 40, 48, 56, 64]
     terms = {"train/l1", "train/rarity", "train/adversarial", "train/discriminator"}
     rates = {"learning_rate/generator", "learning_rate/discriminator"}
-    assert all(set(row) == terms | rates | {"step"} for row in training)
+    throughput = {"throughput/images_per_second", "throughput/data_wait", "throughput/mfu"}  # since the row before
+    assert [set(row) - terms - rates - {"step"} for row in training] == [set(), *[throughput] * 7]
+    assert all(terms | rates < set(row) for row in training)
     validation = [row for row in log if "val/psnr" in row]
     assert [row["step"] for row in validation] == [32, 64]
     assert {key for key in validation[0] if key != "step"} == {
@@ -134,7 +136,9 @@ def test_the_logged_psnr_is_scikit_image_s(run_dir, log):
 
 def test_the_best_checkpoint_is_the_one_with_the_best_psnr(run_dir, log):
     best = max((row for row in log if "val/psnr" in row), key=lambda row: row["val/psnr"])
-    assert sorted(path.name for path in run_dir.glob("checkpoints/*")) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in run_dir.glob("checkpoints/*")) == [
+        "best.ckpt", "last.ckpt", "previous.ckpt",
+    ]  # fmt: skip
     assert load(run_dir / "checkpoints" / "best.ckpt").images == best["step"]
 
 
@@ -143,9 +147,16 @@ def bar_after(monkeypatch, batches, images, enabled=True):
     colorizer = Colorizer(UNet(depth=5, width=4), PatchGAN(layers=1, width=4), Vanilla(), {}, images=images)
     trainer = Mock(spec=pl.Trainer)
     trainer._logger_connector = Mock(should_update_logs=True)
-    trainer.callback_metrics = {"train/l1": torch.tensor(0.125), "val/psnr": torch.tensor(20.0)}
+    trainer.callback_metrics = {
+        "train/l1": torch.tensor(0.125),
+        "val/psnr": torch.tensor(20.0),
+        "throughput/images_per_second": torch.tensor(1234.5),
+        "throughput/data_wait": torch.tensor(0.034),
+        "throughput/gpu_memory_gb": torch.tensor(12.34),
+        "throughput/mfu": torch.tensor(0.41),
+    }
     terminal = io.StringIO()
-    monkeypatch.setattr("gancolor.callbacks.tqdm", lambda **given: tqdm(file=terminal, mininterval=0, **given))
+    monkeypatch.setattr("gancolor.training.callbacks.tqdm", lambda **given: tqdm(file=terminal, mininterval=0, **given))
     batch = Batch(pictures(16, 1), torch.arange(1))
     progress = Progress()
     if not enabled:
@@ -163,7 +174,7 @@ def test_the_bar_ends_full_though_the_last_batch_overshoots(monkeypatch):
     last = printed.strip().splitlines()[-1].split("\r")[-1]
     assert "100%" in last
     assert "100/100" in last
-    assert "l1=0.125" in last
+    assert "l1=0.125, img/s=1.23e+03, data wait=3%, GPU=12.3 GB, MFU=41%" in last
     assert "psnr" not in printed
 
 

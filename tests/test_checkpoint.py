@@ -11,14 +11,25 @@ import torch
 import gancolor
 from gancolor.adversarial import Vanilla
 from gancolor.bins import AbBins
-from gancolor.checkpoint import KEY, build, describe, load, read, refuse_other_networks
+from gancolor.checkpoint import KEY, build, describe, load, read, refuse_another_run
 from gancolor.discriminators import PatchGAN
+from gancolor.errors import InputError
 from gancolor.generators import BinHead, RegressionHead, UNet
-from gancolor.interfaces import ColorLoss, Discriminator, Generator, Head, Objective, Source, Weighting
+from gancolor.interfaces import (
+    ColorLoss,
+    Discriminator,
+    Files,
+    Generator,
+    Head,
+    Objective,
+    Penalty,
+    Source,
+    Weighting,
+)
 from gancolor.losses import RarityL1
 from gancolor.weightings import InverseRoot
 
-INTERFACES = (Source, Generator, Head, Discriminator, Objective, ColorLoss, Weighting)
+INTERFACES = (Source, Files, Generator, Head, Discriminator, Objective, Penalty, ColorLoss, Weighting)
 ARGUMENTS = {
     "UNet": {"in_channels": 2, "depth": 4, "width": 8, "norm": "group", "dropout": 0.25},
     "BinHead": {"bins": None, "temperature": 0.5, "reduction": 2},
@@ -26,6 +37,7 @@ ARGUMENTS = {
     "PatchGAN": {"layers": 2, "width": 8, "norm": "instance"},
     "Folder": {"root": "photographs", "val_root": "others"},
     "ImageFolder": {"root": "photographs"},
+    "Shards": {"root": "shards"},
     "TinyImageNet": {"root": "tiny-imagenet-200"},
     "RarityL1": {"weight": 2.0, "weighting": None, "index": "predicted"},
     "SmoothedPrior": {"uniform": 0.25, "sigma": 2.5, "mean1": "smoothed"},
@@ -39,7 +51,11 @@ def parts():
     for module in pkgutil.walk_packages(gancolor.__path__, "gancolor."):
         importlib.import_module(module.name)
     for interface in INTERFACES:
-        found = {cls for cls in interface.__subclasses__() if cls.__module__.startswith("gancolor.")}
+        found = {
+            cls
+            for cls in interface.__subclasses__()
+            if cls.__module__.startswith("gancolor.") and not inspect.isabstract(cls)
+        }
         for cls in sorted(found, key=lambda c: c.__name__):
             yield pytest.param(interface, cls, id=cls.__name__)
 
@@ -111,7 +127,7 @@ def test_checkpoints_from_before_there_were_heads_are_read_and_resumed(tmp_path)
     network, old = generator(), content(generator())
     del old[KEY]["generator"]["init_args"]["head"]
     assert load(save(old, tmp_path / "last.ckpt")).generator.head is None
-    refuse_other_networks(old[KEY], network, discriminator())
+    refuse_another_run(old[KEY], content(network)[KEY])
 
 
 def test_a_part_of_the_wrong_kind_is_refused():
@@ -129,11 +145,12 @@ def discriminator(**options):
     return PatchGAN(layers=1, width=4, **options)
 
 
-def content(network):
+def content(network, judge=None):
     """A checkpoint, as far as those who only want to use it look."""
     weights = {f"generator.{key}": value for key, value in network.state_dict().items()}
     other = {f"discriminator.{key}": value for key, value in discriminator().state_dict().items()}
-    about = {"generator": describe(network), "discriminator": describe(discriminator()), "size": 64, "images": 1000}
+    about = {"generator": describe(network), "discriminator": describe(judge or discriminator())}
+    about |= {"losses": ["l1"], "ema_decay": 0.0, "size": 64, "images": 1000}
     return {KEY: about, "state_dict": weights | other}
 
 
@@ -179,9 +196,9 @@ def test_weights_that_do_not_fit_are_refused(change, tmp_path):
 
 def test_networks_that_differ_are_refused_key_by_key():
     about = content(generator())[KEY]
-    refuse_other_networks(about, generator(), discriminator())
+    refuse_another_run(about, content(generator())[KEY])
     with pytest.raises(ValueError, match="other networks") as error:
-        refuse_other_networks(about, generator(norm="group", in_channels=3), PatchGAN(layers=2, width=4))
+        refuse_another_run(about, content(generator(norm="group", in_channels=3), PatchGAN(layers=2, width=4))[KEY])
     message = str(error.value)
     assert "generator.norm is batch in the checkpoint, group here" in message
     assert "generator.in_channels is 1 in the checkpoint, 3 here" in message
@@ -202,9 +219,9 @@ def test_networks_that_differ_are_refused_key_by_key():
 )
 def test_heads_that_differ_are_refused_in_few_words(there, here, difference):
     about = content(generator(head=there))[KEY]
-    refuse_other_networks(about, generator(head=there), discriminator())
+    refuse_another_run(about, content(generator(head=there))[KEY])
     with pytest.raises(ValueError, match="other networks: ") as error:
-        refuse_other_networks(about, generator(head=here), discriminator())
+        refuse_another_run(about, content(generator(head=here))[KEY])
     assert difference in str(error.value)
     assert len(str(error.value)) < 300
 
@@ -213,7 +230,17 @@ def test_networks_of_another_class_are_refused():
     about = content(generator())[KEY]
     about["generator"]["class_path"] = "elsewhere.Net"
     with pytest.raises(ValueError, match=r"generator\.class_path is elsewhere\.Net in the checkpoint, gancolor"):
-        refuse_other_networks(about, generator(), discriminator())
+        refuse_another_run(about, content(generator())[KEY])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"losses": ["l1", "rarity"]}, r"losses \['l1'\], not \['l1', 'rarity'\]"), ({"ema_decay": 0.9}, "ema_decay 0.0")],
+)
+def test_another_run_with_the_same_networks_is_refused(change, message):
+    about = content(generator())[KEY]
+    with pytest.raises(ValueError, match=message):
+        refuse_another_run(about, about | change)
 
 
 def test_missing_file(tmp_path):
@@ -269,3 +296,35 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
 def test_objective_is_described_in_full():
     expected = {"class_path": "gancolor.adversarial.Vanilla", "init_args": {"weight": 2.0}}
     assert describe(Vanilla(weight=2.0)) == expected
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_no_damage_is_read_as_other_weights(tmp_path, bit):
+    """torch.load alone returns other weights for most flipped bits; the archive's checksums know."""
+    path = tmp_path / "last.ckpt"
+    written = {KEY: {"images": 5}, "state_dict": {f"w{i}": torch.randn(8, 8) for i in range(4)}}
+    torch.save(written, path)
+    whole, refused = path.read_bytes(), 0
+    every = 1 if bit == 4 else 20  # what makes an entry a folder, anywhere; the others, here and there
+    for place in range(0, len(whole), every):
+        content = bytearray(whole)
+        content[place] ^= 1 << bit
+        path.write_bytes(content)
+        try:
+            found = read(path)
+        except InputError:
+            refused += 1
+        else:  # padding, or a time stamp
+            assert found[KEY] == written[KEY]
+            assert all(torch.equal(found["state_dict"][name], w) for name, w in written["state_dict"].items()), place
+    assert refused > len(whole) / every / 2
+
+
+def test_no_cut_is_read(tmp_path):
+    path = tmp_path / "last.ckpt"
+    torch.save({KEY: {"images": 5}, "state_dict": {"w": torch.randn(8, 8)}}, path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 5):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError):
+            read(path)

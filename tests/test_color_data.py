@@ -1,4 +1,6 @@
 import inspect
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +61,7 @@ def test_keeps_its_arguments_and_touches_nothing() -> None:
         ({"size": 64, "load_size": 63}, r"data\.load_size is 63: it must be at least 64"),
         ({"batch_size": 0}, r"data\.batch_size is 0"),
         ({"workers": -1}, r"data\.workers is -1"),
+        ({"prefetch": 0}, r"data\.prefetch is 0"),
         ({"val_images": 0}, r"data\.val_images is 0"),
         ({"rotation": -1.0}, r"data\.rotation is -1.0: it must lie between 0 and 180"),
         ({"jitter": 1.5}, r"data\.jitter is 1.5: it must lie between 0 and 1"),
@@ -92,6 +95,12 @@ def test_the_seed_decides() -> None:
 def test_validation_batches() -> None:
     assert [batch.indices.tolist() for batch in data(Noise()).val_loader()] == [[0, 1, 2, 3], [4]]
     assert [batch.indices.tolist() for batch in data(Noise(), val_images=2).val_loader()] == [[0, 1]]
+
+
+@pytest.mark.parametrize(("workers", "factor"), [(0, None), (2, 5)])
+def test_workers_read_in_advance(workers: int, factor: int | None) -> None:
+    loader = data(Noise(train=12), workers=workers, prefetch=5).train_loader()
+    assert loader._reader._loader.prefetch_factor == factor
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -151,3 +160,73 @@ def test_unreadable_image_is_named_once_whoever_meets_it(caplog: pytest.LogCaptu
     list(data.val_loader())
     assert sorted(data.unreadable) == ["train0", "train1", "val0", "val1"]
     assert sorted(record.getMessage().split()[0] for record in caplog.records) == sorted(data.unreadable)
+
+
+def exclude(folder: Path, *lines: str) -> str:
+    path = folder / "exclude.txt"
+    path.write_text("\n".join(lines), encoding="utf-8", errors="surrogateescape")
+    return str(path)
+
+
+def test_what_a_list_names_is_left_out_of_training_and_of_nothing_else(tmp_path: Path) -> None:
+    given = exclude(tmp_path, "# gray", "train3", "", "  ./train7  ", "#train5", "val1")
+    made = data(Noise(), exclude=given)
+    kept = [f"train{index}" for index in range(12) if index not in (3, 7)]
+    assert made.train_loader().images.names == kept
+    assert len(list(made.train_loader())) == 2
+    assert sum(len(batch) for batch in made.sample(100)) == 10
+    assert sum(len(batch.indices) for batch in made.val_loader()) == 5
+
+
+def test_order_and_crops_are_those_of_a_source_without_the_excluded(tmp_path: Path) -> None:
+    """So a run resumes exactly: its places are in the filtered list."""
+    without = data(Noise(train=8)).train_loader()
+    loader = data(Noise(), exclude=exclude(tmp_path, *(f"train{index}" for index in range(8, 12)))).train_loader()
+    next(iter(loader))
+    place = loader.state_dict()
+    again = data(Noise(), exclude=exclude(tmp_path, *(f"train{index}" for index in range(8, 12)))).train_loader()
+    again.load_state_dict(place)
+    whole, rest = list(without), list(again)
+    assert len(rest) == 1
+    assert torch.equal(whole[1].rgb, rest[0].rgb)
+    assert torch.equal(whole[1].indices, rest[0].indices)
+
+
+def test_an_empty_list_excludes_nothing(tmp_path: Path) -> None:
+    assert len(data(Noise(), exclude=exclude(tmp_path, "# nothing found")).train_loader().images.names) == 12
+
+
+def test_names_that_are_not_there_are_counted_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = data(Noise(), exclude=exclude(tmp_path, "train1", "gone1", "gone2", "val0"))
+    made.train_loader()
+    list(made.sample(4))
+    assert [record.getMessage().split(" in ")[0] for record in caplog.records] == ["data.exclude: 2 names"]
+
+
+def test_a_name_that_is_not_unicode(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+
+    class Odd(Noise):
+        def names(self, split: Split) -> list[str]:
+            return [*super().names(split), name] if split == "train" else super().names(split)
+
+    assert name not in data(Odd(), exclude=exclude(tmp_path, name)).train_loader().images.names
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["photos/train1", "photos/train2"], r"none of the 2 names in .*, such as photos/train1, .* like train0"),
+        ([f"train{index}" for index in range(12)], r"exclude\.txt names all 12 training images"),
+        ([f"train{index}" for index in range(9)], r"data\.batch_size is 4, but there are only 3 training images"),
+    ],
+)
+def test_lists_that_leave_nothing_to_train_on(lines: list[str], message: str, tmp_path: Path) -> None:
+    made = data(Noise(), exclude=exclude(tmp_path, *lines))
+    with pytest.raises(ValueError, match=message):
+        made.train_loader()
+
+
+def test_a_list_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match=r"data\.exclude: nowhere\.txt does not exist"):
+        data(Noise(), exclude="nowhere.txt").train_loader()

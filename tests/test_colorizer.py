@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers.logger import DummyLogger, Logger
+from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam
@@ -25,6 +25,7 @@ from gancolor.generators import BinHead, UNet
 from gancolor.interfaces import Batch, Objective
 from gancolor.layers import Norm
 from gancolor.losses import L1, BinCrossEntropy, RarityL1
+from gancolor.penalties import R1
 
 GOLDEN = Path(__file__).parent / "golden" / "five_steps.json"
 BATCH = 8
@@ -76,13 +77,13 @@ class Record(pl.Callback):
         self.generators.append(copy_of(pl_module.generator))
 
 
-def fit(model: Colorizer, steps: int = 5, logger: Logger | bool = False, **arguments: object) -> Record:
+def fit(model: Colorizer, steps: int = 5, **arguments: object) -> Record:
     record = Record()
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=-1,
         max_steps=2 * steps,  # Lightning counts each optimizer's
-        logger=logger,
+        logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -169,6 +170,31 @@ def test_clipping_bounds_each_network() -> None:
         pairs = zip(getattr(model, role).parameters(), getattr(before, role).parameters(), strict=True)
         moved = torch.stack([(p - q).square().sum() for p, q in pairs]).sum().sqrt()
         assert moved.item() == pytest.approx(1e-3 * 0.1, rel=1e-2)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_clipping_is_of_unscaled_gradients(fused: bool) -> None:
+    """A scaler multiplies gradients; a fused optimizer divides them inside its step, where it is too late to clip."""
+    sgd = partial(torch.optim.SGD, lr=1e-3, fused=fused)
+    model = colorizer(clip_norm=0.1, generator_optimizer=sgd, discriminator_optimizer=sgd, decay_from=1.0)
+    before = copy_of(model)
+    fit(model, 1, plugins=[MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=16.0))])
+    for role in ("generator", "discriminator"):
+        parameters = getattr(model, role).named_parameters(prefix=role)
+        moved = torch.stack([(p - before[name]).square().sum() for name, p in parameters]).sum().sqrt()
+        assert moved.item() == pytest.approx(1e-3 * 0.1, rel=1e-2)
+
+
+def test_bf16_is_close() -> None:
+    exact, rounded = fit(colorizer(**SGD), 3).losses, fit(colorizer(**SGD), 3, precision="bf16-mixed").losses
+    for a, b in zip(exact, rounded, strict=True):
+        assert a == pytest.approx(b, rel=0.02)
+    assert exact != rounded
+
+
+def test_default_optimizers_are_fused() -> None:
+    """Dominant on a CPU at small batches; and with a gradient scaler, the only ones that do not wait for a GPU."""
+    assert all(o.param_groups[0]["fused"] for o in colorizer().configure_optimizers())
 
 
 def test_autocast_rounds_networks_only() -> None:
@@ -269,22 +295,10 @@ def test_training_without_the_data_s_colors_is_refused() -> None:
         fit(model, 1)
 
 
-class Kept(DummyLogger):
-    """Keeps what is logged beside the steps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: dict[str, float] = {}
-
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        self.found |= {key: value for key, value in metrics.items() if key.startswith("losses.")}
-
-
-def test_what_the_losses_saw_of_the_data_is_logged() -> None:
-    model, kept = colorizer(), Kept()
-    fit(model, 1, logger=kept)
-    assert set(kept.found) == {f"losses.rarity.weights/{key}" for key in ("mean", "least", "most")}
-    assert kept.found["losses.rarity.weights/mean"] == pytest.approx(1)
+def test_what_the_losses_see_of_the_data_is_told() -> None:
+    found = colorizer().measure(lambda: data().sample(32))
+    assert set(found) == {f"losses.rarity.weights/{key}" for key in ("mean", "least", "most")}
+    assert found["losses.rarity.weights/mean"] == pytest.approx(1)
 
 
 def classifier(weight: float, **arguments: Any) -> Colorizer:
@@ -306,6 +320,20 @@ def test_without_weight_nobody_plays() -> None:
     assert terms == [{"bins"}, {"bins", "adversarial", "discriminator"}]
     assert all(torch.equal(value, before[name]) for name, value in one.discriminator.state_dict().items())
     assert largest_difference(one.generator, classifier(0.0).generator) > 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "penalty", "message"),
+    [
+        ({}, None, "adversarial has weight 0 and there are no losses"),
+        ({"l1": L1()}, R1(), r"penalty: adversarial has weight 0, .*--colorizer\.penalty null"),
+    ],
+)
+def test_without_weight_there_is_something_to_learn_and_nothing_to_penalize(losses, penalty, message) -> None:
+    networks = UNet(depth=5, width=4), PatchGAN(width=4, norm="instance")
+    with pytest.raises(InputError, match=message):
+        Colorizer(*networks, Vanilla(0.0), losses, penalty)
+    Colorizer(*networks, Vanilla(0.1), losses, penalty)
 
 
 def test_a_generator_that_classifies_learns() -> None:

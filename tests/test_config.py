@@ -1,6 +1,8 @@
 import os
 import re
+import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -8,10 +10,11 @@ import yaml
 
 from gancolor import config
 from gancolor.adversarial import Hinge, Vanilla
-from gancolor.checkpoint import describe
+from gancolor.checkpoint import KEY, describe
 from gancolor.data import Folder, Scenes
 from gancolor.errors import InputError
 from gancolor.generators import UNet
+from gancolor.training import Training
 
 TINY = """
 colorizer:
@@ -43,13 +46,13 @@ def parse(*given):
     return config.parse(["--config", "tiny.yaml", *given])
 
 
-def leave_checkpoint(run_dir, age=0):
+def leave_checkpoint(run_dir, age=0, images=8):
     """A run's folder as training leaves it, as far as the command line looks."""
     run = parse("--run_dir", str(run_dir))
     path = run_dir / "checkpoints" / "last.ckpt"
     path.parent.mkdir(parents=True)
     (run_dir / "config.yaml").write_text(run.config)
-    path.touch()
+    torch.save({KEY: {"images": images}, "weights": torch.arange(100)}, path)
     os.utime(path, (1e9 - age, 1e9 - age))
     return path
 
@@ -190,6 +193,59 @@ def test_a_configuration_given_on_resuming_counts():
     assert isinstance(run.colorizer.adversarial, Vanilla)
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.arange(100).numpy().tobytes()) + 8] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("resume", ["last", "auto"])
+@pytest.mark.parametrize("damage", [cut, flip, Path.unlink])
+def test_of_a_damaged_checkpoint_the_one_before_is_resumed_aloud(caplog, resume, damage):
+    last = leave_checkpoint(Path("runs/a"))
+    before = last.with_name("previous.ckpt")
+    shutil.copy(last, before)
+    damage(last)
+    run = config.parse(["--resume", resume, "--run_dir", "runs/a"])
+    assert (run.resume, run.run_dir) == (before, Path("runs/a"))
+    [line] = caplog.messages
+    assert line == f"{last} is missing or damaged: going on with {before}, the one before"
+    flip(before)
+    if last.exists():
+        with pytest.raises(InputError, match=f"^{last} and {before}: damaged; begin again in another --run_dir$"):
+            config.parse(["--resume", resume, "--run_dir", "runs/a"])
+
+
+def test_resume_auto_begins_where_there_is_nothing_and_goes_on_where_there_is():
+    command = ["--run_dir", "runs/a", "--resume", "auto"]
+    run = parse(*command)
+    assert (run.resume, run.run_dir) == (None, Path("runs/a"))
+    path = leave_checkpoint(Path("runs/a"))
+    assert parse(*command).resume == path
+    run = config.parse(command)  # with its own configuration
+    assert run.resume == path
+    assert describe(run.colorizer.generator)["init_args"]["width"] == 4
+
+
+def test_resume_auto_needs_a_folder_that_stays_the_same():
+    with pytest.raises(InputError, match=r"^--resume auto: add --run_dir"):
+        parse("--resume", "auto")
+
+
+def test_resume_auto_of_a_run_that_is_over_is_no_error(monkeypatch, capsys):
+    leave_checkpoint(Path("runs/a"), images=640)
+    monkeypatch.setattr(Training, "fit", lambda *_: pytest.fail("it trained"))
+    parse("--run_dir", "runs/a", "--resume", "auto").train()
+    assert capsys.readouterr().out == "runs/a is trained: it has seen its 640 images\n"
+    monkeypatch.setattr(Training, "fit", Mock())
+    parse("--run_dir", "runs/a", "--resume", "auto", "--colorizer.images", "648").train()
+    assert Training.fit.called
+
+
 NOTHING_TO_RESUME = [
     (["--resume", "last"], r"no run below runs/ has a checkpoint yet"),
     (["--resume", "last", "--run_dir", "runs/a"], r"there is no checkpoint runs/a/checkpoints/last\.ckpt"),
@@ -206,7 +262,7 @@ def test_nothing_to_resume_is_said(given, text):
 
 
 def test_a_checkpoint_far_from_its_configuration_asks_for_one():
-    Path("last.ckpt").touch()
+    torch.save({KEY: {}}, "last.ckpt")
     with pytest.raises(InputError, match=r"^--resume last\.ckpt: there is no .*config\.yaml.*; give --config$"):
         config.parse(["--resume", "last.ckpt"])
 

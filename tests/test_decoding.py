@@ -1,5 +1,6 @@
 """Decoding, against closed forms: what a value, a rotation or a blend must come to is written out here."""
 
+import io
 import re
 import warnings
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 from numpy import ndarray
 from PIL import Image, ImageCms
 
-from gancolor.data.decoding import decode
+from gancolor.data.decoding import decode, is_plain
 from gancolor.interfaces import Unreadable
 
 COLORS = np.array([[[255, 0, 0], [0, 200, 0], [10, 20, 230]], [[0, 0, 0], [255, 255, 255], [90, 150, 30]]], np.uint8)
@@ -227,3 +228,53 @@ def test_damaged_files_are_unreadable(tmp_path: Path, suffix: str, damage: Calla
 def test_a_missing_file_is_unreadable(tmp_path: Path):
     with pytest.raises(Unreadable, match=r"none\.jpg: .*No such file"):
         decode(tmp_path / "none.jpg")
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("size", [(64, 48), (33, 17), (1, 1)])
+def test_a_plain_jpeg_is_what_pillow_makes_of_it(
+    tmp_path: Path, subsampling: str, mode: str, progressive: bool, size: tuple[int, int]
+):
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(tmp_path / "a.jpg", subsampling=subsampling, progressive=progressive)
+    np.testing.assert_array_equal(rgb(tmp_path / "a.jpg"), np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB")))
+
+
+def test_which_files_are_plain(tmp_path: Path):
+    image = Image.fromarray(smooth(40, 30))
+    for name, options in {
+        "plain.jpg": {},
+        "upright.jpg": {"exif": exif(1)},
+        "srgb.jpg": {"icc_profile": SRGB},
+        "broken profile.jpg": {"icc_profile": b"none"},
+        "turned.jpg": {"exif": exif(6)},
+        "other profile.jpg": {"icc_profile": SWAPPED},
+        "lossless.png": {},
+    }.items():
+        image.save(tmp_path / name, **options)
+    image.convert("CMYK").save(tmp_path / "ink.jpg")
+    plain = set()
+    for path in tmp_path.iterdir():
+        with Image.open(path) as opened:
+            if is_plain(opened):
+                plain.add(path.stem)
+    assert plain == {"plain", "upright", "srgb", "broken profile"}
+
+
+def test_a_profile_of_srgb_itself_changes_nothing(tmp_path: Path):
+    image = Image.fromarray(smooth(64, 64))
+    image.save(tmp_path / "with.jpg", icc_profile=SRGB)
+    image.save(tmp_path / "without.jpg")
+    np.testing.assert_array_equal(rgb(tmp_path / "with.jpg"), rgb(tmp_path / "without.jpg"))
+    image.save(tmp_path / "with.png", icc_profile=SRGB)
+    np.testing.assert_array_equal(rgb(tmp_path / "with.png"), smooth(64, 64))
+
+
+def test_bytes_are_decoded_like_their_file(tmp_path: Path):
+    Image.fromarray(smooth(64, 48)).save(tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    np.testing.assert_array_equal(decode(io.BytesIO(data), 20), decode(tmp_path / "a.jpg", 20))
+    with pytest.raises(Unreadable, match=r"^a\.jpg in a shard: ."):
+        decode(io.BytesIO(data[:500]), name="a.jpg in a shard")

@@ -157,6 +157,11 @@ def test_the_global_generator_is_neither_read_nor_touched() -> None:
     assert equal(list(train()) + list(val()), first)
 
 
+def test_pixels_stay_interleaved_in_memory() -> None:
+    for batch in (next(iter(train(workers=1))), next(iter(val()))):
+        assert batch.rgb.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_workers_change_nothing() -> None:
     with_workers, without = train(workers=2), train(workers=0)
     for _ in range(2):

@@ -1,7 +1,6 @@
 import base64
 import io
 import re
-import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from math import nan
@@ -53,25 +52,6 @@ def page(result, folder):
 def usual(tmp_path_factory):
     """The report of the usual evaluation: plots take a second."""
     return written(evaluation(), tmp_path_factory.mktemp("usual"))
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory):
-    """Debian's Chromium, without a window and without a network of its own."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "no-first-run"):
-        options.add_argument(f"--{flag}")
-    for flag in ("disable-component-update", "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(f"--{flag}")
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    driver.set_window_size(1200, 900)
-    yield driver
-    driver.quit()
 
 
 def visit(chrome, path):

@@ -1,12 +1,7 @@
 """The report's plots, as SVG that takes its ink from the page and is the same, byte for byte, for the same numbers."""
 
-import io
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -15,28 +10,14 @@ from matplotlib.figure import Figure
 from gancolor.benchmark import rows
 from gancolor.benchmark.intervals import Estimate
 from gancolor.benchmark.rows import Row
+from gancolor.page import INK, style, svg
 
 WIDTH = 4.4  # inches; half of the page
-INK = "#010203"  # stands for the page's own text color
 KNOWN = {"gray": "#888888", "half-saturated": "#a58fd8", "real": INK}
 # Okabe and Ito (2008), "Color universal design", less black and yellow, which would be lost on dark or on light.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 JUDGED = {"better": "#009e73", "worse": "#d55e00", "different": "#0072b2", "no evidence": "#888888"}
 LONGEST = 26  # letters of a name beside a plot; the table has the whole
-STYLE: dict[Any, Any] = {
-    "text.parse_math": False,  # a name may hold a dollar sign
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "ytick.major.size": 0,
-    "axes.grid": True,
-    "axes.grid.axis": "x",
-    "grid.color": "#88888855",
-    "axes.axisbelow": True,
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-}
 
 
 def colors(names: Sequence[str]) -> dict[str, str]:
@@ -95,7 +76,7 @@ def _interval(axes: Axes, place: int, number: Estimate, color: str) -> None:
 
 def _plot(key: str, title: str, names: Sequence[str], draw: Callable[[Axes], None]) -> str:
     """One plot with a row a name, the first on top."""
-    with _style(key):
+    with style(key):
         figure = Figure(figsize=(WIDTH, 0.65 + 0.26 * len(names)), layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
@@ -103,28 +84,7 @@ def _plot(key: str, title: str, names: Sequence[str], draw: Callable[[Axes], Non
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.locator_params(axis="x", nbins=6)
         axes.set_title(title, fontsize=10, fontweight="bold")
-        text = io.StringIO()
-        # Its own date and program would make two runs differ.
-        figure.savefig(
-            text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
-    return _inline(text.getvalue(), key)
-
-
-@contextmanager
-def _style(key: str) -> Iterator[None]:
-    with mpl.rc_context({**STYLE, "svg.hashsalt": key}), warnings.catch_warnings():
-        # The browser has the letters that matplotlib's font lacks.
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        yield
-
-
-def _inline(svg: str, key: str) -> str:
-    """The element alone, in the page's ink, its identifiers distinct from those of the page's other plots."""
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    for before in (' id="', 'xlink:href="#', "url(#"):
-        svg = svg.replace(before, f"{before}{key}-")
-    return svg
+        return svg(figure, key)
 
 
 def _short(name: str) -> str:

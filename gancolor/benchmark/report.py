@@ -1,22 +1,18 @@
 """An evaluation as one HTML file that needs nothing else: table, plots, differences, and the pictures side by side."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
 from gancolor.benchmark import figures, rows
 from gancolor.benchmark.evaluation import Evaluation, Example
 from gancolor.benchmark.protocol import Protocol
 from gancolor.benchmark.rows import Row
-from gancolor.benchmark.tables import replace
+from gancolor.page import picture, replace
 
 HEADLINE = (  # one number of every kind gets a plot: the protocol's own variant, which its table has first
     ("fid", "fid_imagenet", "fid_tf1"),
@@ -27,8 +23,6 @@ HEADLINE = (  # one number of every kind gets a plot: the protocol's own variant
     ("delta_e",),
 )
 MAIN = ("psnr", "lpips", "ssim", "delta_e", "colorfulness_abs")  # what is shown of a single image
-TINY = 128  # pixels; smaller pictures are kept exactly and enlarged
-LARGEST = 512  # pixels; larger ones are shrunk: the report is for looking, not for measuring
 
 GEOMETRY = {
     "crop": "center cropped to a square, then resized",
@@ -178,24 +172,8 @@ def _example(example: Example, place: int, evaluation: Evaluation, keys: Sequenc
         "name": example.name,
         "why": example.why,
         "order": [value for candidate in evaluation.per_image for value in numbers(candidate).values()],
-        "pictures": [(candidate, *_picture(rgb), numbers(candidate)) for candidate, rgb in example.rgb.items()],
+        "pictures": [(candidate, *picture(rgb), numbers(candidate)) for candidate, rgb in example.rgb.items()],
     }
-
-
-def _picture(rgb: UInt8[np.ndarray, "h w 3"]) -> tuple[str, int, int, bool]:
-    """A picture as a data URI, its width and height, and whether it is to be enlarged.
-
-    Color at full resolution (JPEG 4:4:4) even where that is larger: it is what the reader looks at.
-    """
-    image, text = Image.fromarray(rgb), io.BytesIO()
-    tiny = max(image.size) < TINY
-    image.thumbnail((LARGEST, LARGEST))
-    if tiny:
-        image.save(text, "WEBP", lossless=True)
-    else:
-        image.save(text, "JPEG", quality=92, subsampling=0)
-    kind = "webp" if tiny else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(text.getvalue()).decode()}", image.width, image.height, tiny
 
 
 def _numbers(row: Row) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from gancolor.benchmark.evaluation import Evaluation
 from gancolor.benchmark.intervals import Estimate
 from gancolor.benchmark.published import Published
 from gancolor.benchmark.rows import Row
+from gancolor.page import replace
 
 # tabulate escapes all that LaTeX would misread; what LaTeX *shall* read passes it as one foreign character each.
 LATEX = {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$", "−": "$-$", "Δ": r"$\Delta$", "–": "--", "|": "$|$"}
@@ -72,13 +73,6 @@ def write(evaluation: Evaluation, folder: Path) -> list[Path]:
     for name, content in files.items():
         replace(folder / name, content)
     return [folder / name for name in files]
-
-
-def replace(path: Path, content: str) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never half of one."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(content, encoding="utf-8", errors="backslashreplace")  # names of files need not be Unicode
-    part.replace(path)
 
 
 def markdown(evaluation: Evaluation) -> str:

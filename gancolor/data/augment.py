@@ -20,7 +20,7 @@ def center(rgb: UInt8[Tensor, "3 H W"], size: int) -> UInt8[Tensor, "3 {size} {s
         Unreadable: the short side is under half of ``size``.
     """
     _check(rgb, size)
-    return F.center_crop(_resize(rgb, size), [size, size])
+    return F.center_crop(resize(rgb, size), [size, size])
 
 
 class Augment:
@@ -63,12 +63,12 @@ class Augment:
         turn, top, left, mirror, *color = torch.rand(8, generator=generator).tolist()
         angle = self.rotation * (2 * turn - 1)
         side = _enclosing(self.size, angle) if angle else self.size
-        rgb = _crop(_resize(rgb, max(self.load_size, side)), side, top, left)
+        rgb = _crop(resize(rgb, max(self.load_size, side)), side, top, left)
         if angle:
             rgb = F.center_crop(F.rotate(rgb, angle, InterpolationMode.BILINEAR), [self.size, self.size])
         if self.flip and mirror < 0.5:
-            rgb = F.horizontal_flip(rgb)
-        return self._change_color(rgb, color) if self.jitter else rgb.contiguous()
+            rgb = rgb.flip(2)
+        return self._change_color(rgb, color) if self.jitter else rgb
 
     def _change_color(self, rgb: UInt8[Tensor, "3 size size"], color: list[float]) -> UInt8[Tensor, "3 size size"]:
         brightness, contrast, saturation, hue = (self.jitter * (2 * u - 1) for u in color)
@@ -85,15 +85,18 @@ def _check(rgb: UInt8[Tensor, "3 H W"], size: int) -> None:
         raise Unreadable(f"{width}×{height} pixels, too small for size {size}: the short side must be {ceil(size / 2)}")
 
 
-def _resize(rgb: UInt8[Tensor, "3 H W"], side: int) -> UInt8[Tensor, "3 h w"]:
-    """Scale so that the short side is ``side``."""
+def resize(rgb: UInt8[Tensor, "3 H W"], side: int) -> UInt8[Tensor, "3 h w"]:
+    """Scale so that the short side is ``side``: bicubic, antialiased; the picture itself if it is that already."""
+    if min(rgb.shape[1:]) == side:
+        return rgb
     return F.resize(rgb, [side], InterpolationMode.BICUBIC, antialias=True)
 
 
 def _crop(rgb: UInt8[Tensor, "3 H W"], side: int, top: float, left: float) -> UInt8[Tensor, "3 {side} {side}"]:
     """A square at a place given by two numbers in [0, 1)."""
     height, width = rgb.shape[1:]
-    return F.crop(rgb, int(top * (height - side + 1)), int(left * (width - side + 1)), side, side)
+    row, column = int(top * (height - side + 1)), int(left * (width - side + 1))
+    return rgb[:, row : row + side, column : column + side]
 
 
 def _enclosing(size: int, degrees: float) -> int:

@@ -4,11 +4,14 @@ import io
 import os
 import struct
 from functools import lru_cache
+from typing import TypeGuard
 
 import numpy as np
+import simplejpeg
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageCms, ImageOps
+from numpy import ndarray
+from PIL import Image, ImageCms, ImageFile, ImageOps
 from torch import Tensor
 
 from gancolor.interfaces import Unreadable
@@ -26,34 +29,65 @@ _DAMAGED = (
     Image.DecompressionBombWarning,  # raised where warnings are errors
 )
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_ORIENTATION = 0x0112  # EXIF 2.3: 1 is upright
+_TURNED = range(2, 9)
 _OPAQUE = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}  # the mode without alpha and palette; RGB for all others
 
 
-def decode(path: str | os.PathLike[str], min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
+def decode(
+    file: str | os.PathLike[str] | io.BytesIO, min_side: int | None = None, name: str | None = None
+) -> UInt8[Tensor, "3 H W"]:
     """Decode an image file to upright 8-bit sRGB.
 
     EXIF rotation is applied, an embedded ICC profile converted to sRGB, transparency laid over white and 16-bit gray
     rounded to 8 bits. Of an animation this is the first frame.
 
     Args:
-        path: a file in any format that Pillow decodes.
+        file: a file in any format that Pillow decodes, by its path, or its bytes.
         min_side: the caller will shrink the image so that its short side is this many pixels. A JPEG is then decoded
             at the smallest of the scales 1, 1/2, 1/4, 1/8 whose short side is no smaller; other formats at full size.
+        name: what errors call the file; by default its path.
 
     Raises:
         Unreadable: the file is missing, damaged, no image, larger than ``PIL.Image.MAX_IMAGE_PIXELS`` (89 megapixels)
             or of numbers without an agreed white (floating point, 32-bit integers).
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             _refuse_bomb(image)
+            full = image.size
             if min_side is not None:
                 image.draft(None, (min_side, min_side))  # a square: right before and after EXIF swaps the sides
-            ImageOps.exif_transpose(image, in_place=True)
-            rgb = _to_srgb(image)
+            pixels = _decode_plain(image) if image.size == full and is_plain(image) else None
+            if pixels is None:
+                ImageOps.exif_transpose(image, in_place=True)
+                pixels = np.array(_to_srgb(image))
     except _DAMAGED as error:
-        raise Unreadable(f"{os.fspath(path)}: {str(error) or type(error).__name__}") from error
-    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
+        called = str(file) if name is None else name
+        raise Unreadable(f"{called}: {str(error) or type(error).__name__}") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def is_plain(image: Image.Image) -> TypeGuard[ImageFile.ImageFile]:
+    """Whether an opened file is a JPEG that is upright sRGB as it stands: most photographs are."""
+    if image.format != "JPEG" or image.mode not in {"L", "RGB"} or image.getexif().get(_ORIENTATION) in _TURNED:
+        return False
+    profile = image.info.get("icc_profile")
+    return not profile or _transform(profile, image.mode) is None
+
+
+def _decode_plain(image: ImageFile.ImageFile) -> UInt8[ndarray, "H W 3"] | None:
+    """The very pixels that Pillow delivers, a quarter sooner: both are libjpeg-turbo, but Pillow copies them.
+
+    None for a file that is not entirely sound: whether it can be used is for Pillow to say.
+    """
+    file = image.fp
+    assert file is not None  # it is open
+    file.seek(0)
+    try:
+        return simplejpeg.decode_jpeg(file.read())
+    except ValueError:
+        return None
 
 
 def _refuse_bomb(image: Image.Image) -> None:
@@ -86,13 +120,23 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=16)  # a camera writes the same profile into every file, and building a transform takes 2 ms
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The transform from an embedded ICC profile to sRGB; the identity, at most one step off, if it is sRGB itself.
+    """The transform from an embedded ICC profile to sRGB; None where the pixels are to stay as they are.
 
-    None for a profile that is broken or not made for the pixels' mode (gray with an RGB profile is common): the
-    pixels themselves are whole, and an image without a usable profile is sRGB by convention, as in browsers.
+    That is so for a profile of sRGB itself, whose transform would only round (one color in 250, by one step) and takes
+    longer than the decoding; and for one that is broken or not made for the pixels' mode (gray with an RGB profile is
+    common): the pixels themselves are whole, and an image without a usable profile is sRGB by convention, as in
+    browsers.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.ImageCmsTransform(source, _SRGB, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+        transform = ImageCms.ImageCmsTransform(source, _SRGB, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
     except (OSError, ValueError):
         return None
+    return None if mode == "RGB" and _changes_nothing(transform) else transform
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether a transform of RGB moves no color of a fine grid by more than one step."""
+    levels = np.arange(0, 256, 15, dtype=np.uint8)
+    grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(len(levels), -1, 3)
+    return bool((np.abs(np.asarray(transform.apply(Image.fromarray(grid))).astype(int) - grid) <= 1).all())

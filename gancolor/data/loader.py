@@ -4,14 +4,18 @@ That one rule makes a run resume exactly, with any number of worker processes an
 """
 
 import logging
+import signal
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 import torch.distributed
+from jaxtyping import UInt8
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from gancolor.data.images import Sample, TrainImages, ValImages, seeded
+from gancolor.data.workers import handler_kept, outlive_signals
 from gancolor.errors import InputError
 from gancolor.interfaces import Batch
 
@@ -40,9 +44,16 @@ class Reader:
         images: what to read.
         workers: number of processes, each with one thread; 0 reads in the calling one.
         unreadable: what other readers of the same source have met, and reported, already; added to.
+        prefetch: batches that each of the workers reads in advance.
     """
 
-    def __init__(self, images: TrainImages | ValImages, workers: int, unreadable: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        images: TrainImages | ValImages,
+        workers: int,
+        unreadable: dict[str, str] | None = None,
+        prefetch: int = 2,
+    ) -> None:
         self.unreadable = {} if unreadable is None else unreadable
         self._plan = _Plan()
         self._loader = DataLoader(
@@ -50,7 +61,9 @@ class Reader:
             batch_sampler=self._plan,
             num_workers=workers,
             collate_fn=_collate,
+            worker_init_fn=outlive_signals,
             persistent_workers=workers > 0,
+            prefetch_factor=prefetch if workers > 0 else None,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # without one of its own it draws from the global generator
         )
@@ -58,7 +71,9 @@ class Reader:
     def read(self, batches: Iterable[list[Any]]) -> Iterator[Batch]:
         """Read one batch for each list of the data set's keys; a batch without a readable image is left out."""
         self._plan.batches = batches
-        for batch, unreadable in self._loader:
+        with handler_kept(signal.SIGCHLD):
+            passes = iter(self._loader)
+        for batch, unreadable in passes:
             for name, reason in unreadable.items():
                 self._report(name, reason)
             if batch is not None:
@@ -89,15 +104,21 @@ class TrainLoader:
         batch_size: images in a batch, over all processes.
         workers: processes that read.
         unreadable: what other loaders of the same source have met, and reported, already; added to.
+        prefetch: batches that each of the workers reads in advance.
     """
 
     def __init__(
-        self, images: TrainImages, batch_size: int, workers: int, unreadable: dict[str, str] | None = None
+        self,
+        images: TrainImages,
+        batch_size: int,
+        workers: int,
+        unreadable: dict[str, str] | None = None,
+        prefetch: int = 2,
     ) -> None:
         self.images = images
         self.batch_size = batch_size
         self.workers = workers
-        self._reader = Reader(images, workers, unreadable)
+        self._reader = Reader(images, workers, unreadable, prefetch)
         self.unreadable = self._reader.unreadable
         self._epoch = 0
         self._batches = 0  # delivered in this epoch; what workers fetch in advance does not count
@@ -216,7 +237,15 @@ def _collate(samples: list[Sample]) -> tuple[Batch | None, dict[str, str]]:
     unreadable = {name: reason for sample in samples for name, reason in sample.unreadable.items()}
     pictures = [sample.rgb for sample in samples if sample.rgb is not None]
     indices = [sample.place for sample in samples if sample.rgb is not None]
-    return (Batch(torch.stack(pictures), torch.tensor(indices)) if pictures else None), unreadable
+    return (Batch(_stack(pictures), torch.tensor(indices)) if pictures else None), unreadable
+
+
+def _stack(pictures: list[UInt8[Tensor, "3 H W"]]) -> UInt8[Tensor, "B 3 H W"]:
+    """One batch, whose pixels stay interleaved in memory as decoders deliver them.
+
+    To take the channels apart costs as much as all cutting and mirroring; ``rgb_to_lab`` does it on the device.
+    """
+    return torch.stack([rgb.permute(1, 2, 0) for rgb in pictures]).permute(0, 3, 1, 2)
 
 
 def _rank_and_share(batch_size: int) -> tuple[int, int]:

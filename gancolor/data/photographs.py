@@ -14,13 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from gancolor.data.decoding import decode
+from gancolor.data.lists import numbered
 from gancolor.errors import InputError
-from gancolor.interfaces import Source, Split
+from gancolor.interfaces import Files, Split
 
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow only identifies them; EPS needs Ghostscript
 
 
-class Folder(Source):
+class Folder(Files):
     """All images under a folder, at any depth and in any mix of formats; hidden files and folders are left out.
 
     Args:
@@ -55,13 +56,24 @@ class Folder(Source):
         """The images of a split, sorted by path; those of ``val_root`` are named relative to ``root`` too."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return _at(self.root, name)
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        # normpath: "../val/a.jpg" is meant from where root is named, even if root is a symbolic link to elsewhere.
-        return decode(os.path.normpath(Path(self.root).expanduser() / name), min_side)
+        return decode(self.path(name), min_side)
+
+    def stored(self, name: str) -> bytes:
+        """The file of one image."""
+        return self.path(name).read_bytes()
+
+    def stamp(self, name: str) -> str:
+        """Size and time of change."""
+        return _stamp(self.path(name))
 
 
-class ImageFolder(Source):
+class ImageFolder(Files):
     """Torchvision's layout, as of ImageNet and Imagenette: ``root/train/<class>/…`` and ``root/val/<class>/…``.
 
     Args:
@@ -79,12 +91,24 @@ class ImageFolder(Source):
         """The images of a split, sorted by path."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return _at(self.root, name)
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(Path(self.root).expanduser() / name, min_side)
+        return decode(self.path(name), min_side)
+
+    def stored(self, name: str) -> bytes:
+        """The file of one image."""
+        return self.path(name).read_bytes()
+
+    def stamp(self, name: str) -> str:
+        """Size and time of change."""
+        return _stamp(self.path(name))
 
 
-class TinyImageNet(Source):
+class TinyImageNet(Files):
     """Tiny ImageNet as it is distributed: ``root/train/<wnid>/images/*.JPEG`` and ``root/val/images/*.JPEG``.
 
     Args:
@@ -102,12 +126,24 @@ class TinyImageNet(Source):
         """The images of a split, sorted by path."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return _at(self.root, name)
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(Path(self.root).expanduser() / name, min_side)
+        return decode(self.path(name), min_side)
+
+    def stored(self, name: str) -> bytes:
+        """The file of one image."""
+        return self.path(name).read_bytes()
+
+    def stamp(self, name: str) -> str:
+        """Size and time of change."""
+        return _stamp(self.path(name))
 
 
-class ListFile(Source):
+class ListFile(Files):
     """Images named in text files, one path a line; blank lines and lines that begin with ``#`` are skipped.
 
     Args:
@@ -137,9 +173,32 @@ class ListFile(Source):
         """The images of a split, in the list's order."""
         return self._names[split]
 
+    def path(self, name: str) -> Path:
+        """The file of one image."""
+        return _at(self._root, name)
+
     def read(self, name: str, min_side: int | None = None) -> UInt8[Tensor, "3 H W"]:
         """Decode one image."""
-        return decode(Path(self._root).expanduser() / name, min_side)
+        return decode(self.path(name), min_side)
+
+    def stored(self, name: str) -> bytes:
+        """The file of one image."""
+        return self.path(name).read_bytes()
+
+    def stamp(self, name: str) -> str:
+        """Size and time of change."""
+        return _stamp(self.path(name))
+
+
+def _at(root: str, name: str) -> Path:
+    """Where an image lies; ``../val/a.jpg`` is meant from where root is named, even if that is a symbolic link."""
+    return Path(os.path.normpath(Path(root).expanduser() / name))
+
+
+def _stamp(path: Path) -> str:
+    """Size in bytes, and the time of change in nanoseconds."""
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 @cache  # asking makes Pillow import all its formats
@@ -224,12 +283,10 @@ def _listed(file: str, root: Path, key: str) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{key}: {path} does not exist; name a text file with one image path a line")
     names = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        name = line.strip()
-        if name and not name.startswith("#"):
-            if not (root / name).is_file():
-                raise FileNotFoundError(f"{key}: {path}, line {number}: {root / name} does not exist")
-            names.append(name)
+    for number, name in numbered(path):
+        if not (root / name).is_file():
+            raise FileNotFoundError(f"{key}: {path}, line {number}: {root / name} does not exist")
+        names.append(name)
     if not names:
         raise FileNotFoundError(f"{key}: {path} lists no image")
     return names

@@ -4,9 +4,11 @@ import inspect
 from typing import Any
 
 from pytorch_lightning.strategies import DDPStrategy
+from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from gancolor.colorizer import Colorizer
+from gancolor.errors import InputError
 
 # torch renames the argument; 2.9 knows only the old name, 2.15 warns of it.
 _NAMES = inspect.signature(DistributedDataParallel).parameters
@@ -30,5 +32,21 @@ class PerNetworkDDP(DDPStrategy):
         """Wrap generator and discriminator, each with its own reducer."""
         colorizer = self.lightning_module
         assert isinstance(colorizer, Colorizer)
+        _refuse_another_start(colorizer)
         for role, network in colorizer.players.items():
             colorizer.players[role] = self._setup_model(network)
+
+
+def _refuse_another_start(colorizer: Colorizer) -> None:
+    """Let every process begin where the others do: one that sees no checkpoint would train on with a wrong optimizer.
+
+    Raises:
+        InputError: they do not.
+    """
+    places = [colorizer.images_seen] * distributed.get_world_size()
+    distributed.all_gather_object(places, colorizer.images_seen)
+    if len(set(places)) > 1:
+        raise InputError(
+            f"the processes begin after {places} images, by their number: they do not see the same checkpoint; "
+            "give --run_dir a folder that every machine shares"
+        )

@@ -1,5 +1,6 @@
 """What watches a training: its numbers, its pictures, its progress."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ from gancolor.scores import MetricFactory, Scores
 
 TILE = 128  # pixels: smaller pictures are shown enlarged by a whole factor
 MARGIN = 56  # pixels, for the rows' names
+_THROUGHPUT = {  # as the bar shows it
+    "images_per_second": ("img/s", "{:.3g}"),
+    "data_wait": ("data wait", "{:.0%}"),
+    "gpu_memory_gb": ("GPU", "{:.1f} GB"),
+    "mfu": ("MFU", "{:.0%}"),
+}
 
 
 class Evaluate(pl.Callback):
@@ -105,6 +112,8 @@ class ImagePanel(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the panel."""
         assert isinstance(pl_module, Colorizer)
+        if not self._rows["real"]:  # the images of this process's share are all unreadable
+            return
         picture = panel({name: torch.cat(parts) for name, parts in self._rows.items()})
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(self.folder / f"{pl_module.images_seen:09d}.png")
@@ -148,10 +157,7 @@ class Progress(ProgressBar):
         assert isinstance(pl_module, Colorizer)
         assert self._bar is not None
         if trainer._logger_connector.should_update_logs:
-            losses = {
-                k.removeprefix("train/"): v for k, v in trainer.callback_metrics.items() if k.startswith("train/")
-            }
-            self._bar.set_postfix({name: f"{value.item():.3g}" for name, value in losses.items()}, refresh=False)
+            self._bar.set_postfix(_latest(trainer.callback_metrics), refresh=False)
         # The last batch may see more images than were asked for; a bar beyond its total would vanish.
         self._bar.update(min(pl_module.images_seen, pl_module.images) - self._bar.n)
 
@@ -159,6 +165,23 @@ class Progress(ProgressBar):
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Close the bar: what is said next begins a line of its own."""
+        self.on_train_end(trainer, pl_module)
+
+
+def _latest(metrics: Mapping[str, Tensor]) -> dict[str, str]:
+    """Losses and throughput, of all that is logged, as the bar shows them."""
+    shown: dict[str, str] = {}
+    for key, value in metrics.items():
+        kind, _, name = key.partition("/")
+        if kind == "train":
+            shown[name] = f"{value.item():.3g}"
+        elif kind == "throughput":
+            label, unit = _THROUGHPUT[name]
+            shown[label] = unit.format(value.item())
+    return shown
 
 
 def panel(rows: dict[str, UInt8[Tensor, "B 3 H W"]]) -> UInt8[np.ndarray, "h w 3"]:
