@@ -4,12 +4,15 @@ import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Literal, cast, get_args
+from uuid import uuid4
 
 import numpy as np
 import wandb
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from wandb.errors import AuthenticationError, CommError, UsageError
+
+from gancolor import atomic
 
 WandbMode = Literal["online", "offline", "shared", "disabled"]
 
@@ -39,7 +42,7 @@ class TensorBoard(Log):
 
 
 class WandB(Log):
-    """Weights & Biases. Without an account: ``offline: true``, and ``wandb sync`` later.
+    """Weights & Biases; a resumed run goes on there. Without an account: ``offline: true``, and ``wandb sync`` later.
 
     Args:
         project: W&B project.
@@ -54,23 +57,35 @@ class WandB(Log):
     def open(self, run_dir: Path) -> WandbLogger:
         """Start a W&B run; without a key, or if the server does not answer, say so and go on offline."""
         if self.offline:
-            return self._start(run_dir, "offline")
+            return self._start(run_dir, "offline", _identity(run_dir))
         if os.environ.get("WANDB_MODE") in get_args(WandbMode):
-            return self._start(run_dir, cast(WandbMode, os.environ["WANDB_MODE"]))
+            return self._start(run_dir, cast(WandbMode, os.environ["WANDB_MODE"]), _identity(run_dir))
         try:
             _require_key()
-            return self._start(run_dir, "online")
+            return self._start(run_dir, "online", _identity(run_dir))
         except (CommError, AuthenticationError, UsageError) as error:
             reason = " ".join(str(error).split())
             rank_zero_warn(f"W&B cannot be used ({reason}); logging offline, `wandb sync {run_dir}/wandb/*` later")
-            return self._start(run_dir, "offline")
+            return self._start(run_dir, "offline", None)  # W&B holds the identity it failed with for in use
 
-    def _start(self, run_dir: Path, mode: WandbMode) -> WandbLogger:
+    def _start(self, run_dir: Path, mode: WandbMode, identity: str | None) -> WandbLogger:
         # The mode goes by the settings: Lightning's own switch is a variable that W&B has read before a fallback.
         settings = wandb.Settings(mode=mode, init_timeout=self.timeout, finish_timeout=60, silent=True)
-        logger = WandbLogger(name=self.name or run_dir.name, save_dir=run_dir, project=self.project, settings=settings)
+        name = self.name or run_dir.name
+        logger = WandbLogger(
+            name, run_dir, id=identity, project=self.project, resume="allow" if identity else None, settings=settings
+        )
         _ = logger.experiment  # connect now, not in the middle of the first step
         return logger
+
+
+@rank_zero_only
+def _identity(run_dir: Path) -> str:
+    """What W&B knows the run by: kept in its folder, so that a resumed run goes on in the same charts."""
+    kept = run_dir / "wandb-id.txt"
+    if not kept.exists():
+        atomic.write(kept, uuid4().hex[:8].encode())
+    return kept.read_text()
 
 
 @rank_zero_only

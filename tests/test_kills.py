@@ -54,7 +54,10 @@ def test_three_random_kills_change_nothing() -> None:
 
 
 @pytest.mark.slow
-def test_torchrun_goes_on_after_a_killed_process(config: Path, two: Path, tmp_path: Path) -> None:
+def test_torchrun_goes_on_after_a_killed_process(
+    config: Path, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     leg = start(config, tmp_path / "run", *TWO, launcher=TORCHRUN)
     assert leg.follow(until=200), leg.said[-3000:]
     pid = leg.process.pid

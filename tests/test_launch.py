@@ -52,6 +52,16 @@ def test_another_number_than_was_started(monkeypatch: pytest.MonkeyPatch) -> Non
         launch.world(2, 2)
 
 
+def test_restarts_that_would_find_stale_addresses_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    started(monkeypatch, **TORCHRUN, TORCHELASTIC_USE_AGENT_STORE="True", TORCHELASTIC_MAX_RESTARTS="0")
+    assert launch.world(1, 1) == (2, 3)
+    started(monkeypatch, TORCHELASTIC_MAX_RESTARTS="3")
+    with pytest.raises(InputError, match="begins with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        launch.world(1, 1)
+    started(monkeypatch, TORCHELASTIC_USE_AGENT_STORE="False")  # what that variable brings about
+    assert launch.world(1, 1) == (2, 3)
+
+
 def test_tasks_that_are_not_counted_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
     started(monkeypatch, SLURM_NTASKS="2", SLURM_JOB_NAME="gancolor")
     with pytest.raises(InputError, match="ask for --nodes and --ntasks-per-node"):

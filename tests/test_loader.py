@@ -196,21 +196,34 @@ def test_goes_on_after_it_was_left_early(workers: int) -> None:
     assert first + indices(left) + indices(left) == stream
 
 
+def place(loader: TrainLoader) -> dict[str, int | None]:
+    state = loader.state_dict()
+    assert state.pop("images") == len(loader.images)
+    return state
+
+
 def test_a_trainer_announces_its_epochs() -> None:
     loader = train()
     loader.set_epoch(5)
     next(iter(loader))
     loader.set_epoch(5)
-    assert loader.state_dict() == {"epoch": 5, "batches": 1, "announced": 5}
+    assert place(loader) == {"epoch": 5, "batches": 1, "announced": 5}
     loader.set_epoch(6)
-    assert loader.state_dict() == {"epoch": 6, "batches": 0, "announced": 6}
+    assert place(loader) == {"epoch": 6, "batches": 0, "announced": 6}
     loader.set_epoch(7)
-    assert loader.state_dict() == {"epoch": 6, "batches": 0, "announced": 7}
+    assert place(loader) == {"epoch": 6, "batches": 0, "announced": 7}
 
 
 def test_a_place_that_is_not_there() -> None:
     with pytest.raises(ValueError, match=r"after batch 3 of an epoch that has only 3 now.*data\.batch_size"):
         train().load_state_dict({"epoch": 0, "batches": 3, "announced": None})
+
+
+def test_other_images_begin_with_an_epoch() -> None:
+    state = train(count=60).state_dict()
+    train(count=56).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"trained on 60 images, but there are 56 now.*data\.exclude"):
+        train(count=56).load_state_dict(state | {"batches": 1})
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's own, about loggers, workers and deprecations

@@ -123,6 +123,15 @@ def test_a_resumed_run_gets_a_csv_version_of_its_own(tmp_path):
         assert (tmp_path / "log" / f"version_{version}" / "metrics.csv").is_file()
 
 
+def test_a_resumed_run_is_the_same_run_in_wandb(no_account, tmp_path):
+    identities = []
+    for run_dir in (tmp_path / "run", tmp_path / "run", tmp_path / "other"):
+        logger = WandB(offline=True).open(run_dir)
+        identities.append(logger.experiment.id)
+        wandb.finish()
+    assert identities[0] == identities[1] != identities[2]
+
+
 def test_a_logger_without_pictures_is_left_alone(tmp_path):
     log_picture(CSVLogger(tmp_path), "samples", np.zeros((4, 4, 3), np.uint8), 1)
     assert not list(tmp_path.rglob("*.png"))

@@ -48,7 +48,8 @@ def run(command: str) -> None:
     if program == "make":
         subprocess.run(["make", "--dry-run", "--directory", ROOT, *words], check=True, capture_output=True)
     elif program == "gancolor":
-        cli.main(words)
+        sizes = {"doctor": ["--size", "32", "--keep", "nearly_gray"], "pack": ["--size", "34"]}
+        cli.main([*words, *([*sizes[words[0]], "--workers", "0"] if words[0] in sizes else [])])
     elif words[0] == "train.py":
         train.main([*words[1:], *(["--colorizer.images", "24"] if "--resume" in words else small())])
     else:
@@ -78,7 +79,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for command in COMMANDS:
         run(command.replace("~", str(tmp_path)))
 
-    assert len(list((tmp_path / "runs").glob("*/checkpoints/last.ckpt"))) == 3
+    assert len(list((tmp_path / "runs").glob("*/checkpoints/last.ckpt"))) == 5
     assert len(list((tmp_path / "colorized").glob("*.png"))) == 12
     assert (tmp_path / "results" / "table.json").is_file()
     assert list((tmp_path / "runs" / "watched" / "wandb").glob("offline-run-*"))

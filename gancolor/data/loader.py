@@ -143,7 +143,8 @@ class TrainLoader:
 
     def state_dict(self) -> dict[str, int | None]:
         """The place in the data, the same on every process: epoch, and how many of its batches are delivered."""
-        return {"epoch": self._epoch, "batches": self._batches, "announced": self._announced}
+        place = {"epoch": self._epoch, "batches": self._batches, "announced": self._announced}
+        return {**place, "images": len(self.images)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to a place; the next iteration starts there.
@@ -151,6 +152,12 @@ class TrainLoader:
         Raises:
             InputError: this data has no such place.
         """
+        images = state_dict.get("images", len(self.images))  # the first checkpoints do not say
+        if state_dict["batches"] and images != len(self.images):  # between two epochs they may change
+            raise InputError(
+                f"the checkpoint was trained on {images} images, but there are {len(self.images)} now: resume with the "
+                "data and the data.exclude that it was trained with, or begin a new run"
+            )
         if state_dict["batches"] >= len(self):
             raise InputError(
                 f"the checkpoint stands after batch {state_dict['batches']} of an epoch that has only {len(self)} now: "

@@ -74,15 +74,8 @@ class Checkpointing(Checkpoint):
         self._polls = 0  # batches of a validation after which every process can ask
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Meet the other processes; they must have begun with the same checkpoint."""
-        assert isinstance(pl_module, Colorizer)
+        """Meet the other processes."""
         self.preemption.connect()
-        seen = trainer.strategy.broadcast(pl_module.images_seen)
-        if not trainer.strategy.reduce_boolean_decision(seen == pl_module.images_seen):
-            raise InputError(
-                f"the first process goes on after {seen} images, another elsewhere: "
-                f"{self.folder} must be on a file system that all machines share"
-            )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave before the first step, if a signal came by now: there is nothing to save."""

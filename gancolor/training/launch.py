@@ -20,6 +20,7 @@ def world(devices: int, nodes: int) -> tuple[int, int]:
         InputError: the launcher has started other numbers than were asked for.
     """
     if TorchElasticEnvironment.detect():
+        _refuse_stale_addresses()
         return _launched("torchrun", devices, nodes, "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE")
     if SLURMEnvironment.detect():
         if int(os.environ["SLURM_NTASKS"]) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
@@ -47,3 +48,16 @@ def _launched(launcher: str, devices: int, nodes: int, *variables: str) -> tuple
                 f"training.{key} is {asked}, but {launcher} started {count}: leave it out, or start {asked}"
             )
     return started[0], started[1]
+
+
+def _refuse_stale_addresses() -> None:
+    """Refuse torchrun's habit of keeping one store over restarts: processes read in it where their predecessors were.
+
+    Some restarts then end in "connection refused", others wait for ever (seen with torch 2.15).
+    """
+    restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
+    if restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise InputError(
+            "torchrun --max_restarts: restarted processes may wait for ever for those before them, unless the command "
+            "begins with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+        )

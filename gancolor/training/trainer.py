@@ -95,6 +95,10 @@ class Training:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"training.{name} is {value}: it must be at least 1")
+        if sync_batchnorm and accelerator == "cpu":
+            raise InputError(
+                "training.sync_batchnorm is for GPUs: on a CPU set it to false, and norms to group or instance"
+            )
         if peak_tflops is not None and peak_tflops <= 0:
             raise InputError(f"training.peak_tflops is {peak_tflops}: it must be above 0")
 
