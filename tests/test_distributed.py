@@ -212,15 +212,9 @@ def test_only_the_first_process_writes_and_only_into_its_own_folder(tmp_path: Pa
     assert steps == [str(BATCH * (i + 1)) for i in range(STEPS)]
 
 
-def test_batch_statistics_are_synchronized_before_the_networks_are_wrapped(tmp_path: Path) -> None:
-    """As far as it goes without a GPU: it is the wrapper that complains of synchronized layers on a CPU."""
-
-    def work(_rank: int) -> None:
-        training = Training(accelerator="cpu", sync_batchnorm=True, log_every=1)
-        with pytest.raises(ValueError, match="SyncBatchNorm layers only work with GPU modules"):
-            training.fit(colorizer(Vanilla(), "batch"), SCENES, tmp_path)
-
-    together(2, tmp_path, work)
+def test_synchronized_batch_statistics_need_gpus() -> None:
+    with pytest.raises(InputError, match=r"training\.sync_batchnorm is for GPUs: on a CPU set it to false"):
+        Training(accelerator="cpu", sync_batchnorm=True)
 
 
 def test_processes_that_do_not_see_the_same_checkpoint(tmp_path: Path) -> None:
