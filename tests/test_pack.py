@@ -113,7 +113,7 @@ def test_the_index_is_that_of_wids(photographs: Path, tmp_path: Path):
 
 
 def test_large_ones_are_shrunk_and_plain_small_ones_copied(photographs: Path, tmp_path: Path):
-    packed(photographs, tmp_path / "shards", "--quality", 95)
+    packed(photographs, tmp_path / "shards", "--quality", 95, "--subsampling", "4:4:4")
     for name, data in members(tmp_path / "shards").items():
         original, image = decode(photographs / name), Image.open(io.BytesIO(data))
         small = min(original.shape[1:]) <= 40

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
@@ -53,19 +54,42 @@ def decode(
             or of numbers without an agreed white (floating point, 32-bit integers).
     """
     try:
-        with Image.open(file) as image:
-            _refuse_bomb(image)
-            full = image.size
-            if min_side is not None:
-                image.draft(None, (min_side, min_side))  # a square: right before and after EXIF swaps the sides
-            pixels = _decode_plain(image) if image.size == full and is_plain(image) else None
-            if pixels is None:
-                ImageOps.exif_transpose(image, in_place=True)
-                pixels = np.array(_to_srgb(image))
+        data = file.getvalue() if isinstance(file, io.BytesIO) else Path(file).read_bytes()
+        pixels = _decode_plain(data) if _is_simple(data, min_side) else None
+        if pixels is None:
+            pixels = _decode_any(file, min_side)
     except _DAMAGED as error:
         called = str(file) if name is None else name
         raise Unreadable(f"{called}: {str(error) or type(error).__name__}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _is_simple(data: bytes, min_side: int | None) -> bool:
+    """Whether a file is, at a glance, a plain JPEG to be decoded at full size; Pillow's own look takes 0.2 ms."""
+    header = data[: data.find(b"\xff\xda")]  # up to the first scan
+    if not header.startswith(b"\xff\xd8\xff") or b"Exif" in header or b"ICC_PROFILE" in header:
+        return False
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return False
+    if Image.MAX_IMAGE_PIXELS is not None and int(height) * int(width) > Image.MAX_IMAGE_PIXELS:
+        return False
+    return space in {"YCbCr", "Gray"} and (min_side is None or min(int(height), int(width)) < 2 * min_side)
+
+
+def _decode_any(file: str | os.PathLike[str] | io.BytesIO, min_side: int | None) -> UInt8[ndarray, "H W 3"]:
+    with Image.open(file) as image:
+        _refuse_bomb(image)
+        full = image.size
+        if min_side is not None:
+            image.draft(None, (min_side, min_side))  # a square: right before and after EXIF swaps the sides
+        if image.size == full and is_plain(image) and image.fp is not None:
+            image.fp.seek(0)
+            if (pixels := _decode_plain(image.fp.read())) is not None:
+                return pixels
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.array(_to_srgb(image))
 
 
 def is_plain(image: Image.Image) -> TypeGuard[ImageFile.ImageFile]:
@@ -76,16 +100,13 @@ def is_plain(image: Image.Image) -> TypeGuard[ImageFile.ImageFile]:
     return not profile or _transform(profile, image.mode) is None
 
 
-def _decode_plain(image: ImageFile.ImageFile) -> UInt8[ndarray, "H W 3"] | None:
+def _decode_plain(data: bytes) -> UInt8[ndarray, "H W 3"] | None:
     """The very pixels that Pillow delivers, a quarter sooner: both are libjpeg-turbo, but Pillow copies them.
 
     None for a file that is not entirely sound: whether it can be used is for Pillow to say.
     """
-    file = image.fp
-    assert file is not None  # it is open
-    file.seek(0)
     try:
-        return simplejpeg.decode_jpeg(file.read())
+        return simplejpeg.decode_jpeg(data)
     except ValueError:
         return None
 

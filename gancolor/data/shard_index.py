@@ -6,10 +6,9 @@ own paths, one a line, and ``train.npy`` their places, in the same order.
 
 import json
 import os
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from hashlib import md5
+from hashlib import blake2b, md5
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
@@ -27,7 +26,8 @@ _PLACE = np.dtype(
         ("shard", "<u4"),
         ("offset", "<u8"),  # where its JPEG file begins in the shard, in bytes
         ("size", "<u4"),
-        ("order", "<u4"),  # of the names sorted by their bytes, the place in the list
+        ("hash", "<u8"),  # of all names, sorted; so not of this row's own
+        ("named", "<u4"),  # the row of the name with that hash
     ]
 )
 _AGAIN = "run `gancolor pack PHOTOGRAPHS FOLDER`, which writes what is missing and keeps what is there"
@@ -150,14 +150,23 @@ class ShardIndex:
 
     def find(self, name: str) -> Place | None:
         """Where a photograph lies; None if it is none of these."""
-        names, order, wanted = self.names, self._places["order"], os.fsencode(name)
-        if not isinstance(names, Names):
-            return None
-        rank = bisect_left(range(len(names)), wanted, key=lambda rank: names.encoded(int(order[rank])))
-        if rank == len(names) or names.encoded(int(order[rank])) != wanted:
-            return None
-        place = self._places[order[rank]]
-        return Place(int(place["shard"]), int(place["offset"]), int(place["size"]))
+        names, hashes, encoded = self.names, self._hashes, os.fsencode(name)
+        wanted = _hash(encoded)
+        for rank in range(int(np.searchsorted(hashes, wanted)), len(hashes)):
+            if hashes[rank] != wanted or not isinstance(names, Names):
+                break
+            place = self._places[self._places[rank]["named"]]
+            if names.encoded(int(self._places[rank]["named"])) == encoded:
+                return Place(int(place["shard"]), int(place["offset"]), int(place["size"]))
+        return None
+
+    @cached_property
+    def _hashes(self) -> Shaped[ndarray, " names"]:
+        return np.ascontiguousarray(self._places["hash"])  # or searching would copy them each time
+
+
+def _hash(name: bytes) -> np.uint64:
+    return np.uint64(int.from_bytes(blake2b(name, digest_size=8).digest(), "little"))
 
 
 def save_index(
@@ -176,7 +185,9 @@ def save_index(
     encoded = [os.fsencode(name) for name in names]
     table = np.zeros(len(names), _PLACE)
     table["line"][1:] = np.cumsum([len(name) + 1 for name in encoded])[:-1]
-    table["order"] = sorted(range(len(names)), key=encoded.__getitem__)
+    hashes = np.array([_hash(name) for name in encoded], np.uint64)
+    table["named"] = np.argsort(hashes, kind="stable")
+    table["hash"] = hashes[table["named"]]
     for column, values in zip(Place._fields, zip(*places, strict=True), strict=False):
         table[column] = values
     (folder / f"{split}.txt").write_bytes(b"".join(name + b"\n" for name in encoded))
