@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -40,6 +41,22 @@ def parse(command_line: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         return command_line.parse_args(list(arguments))
     except ArgumentError as error:
         raise InputError(_explain(str(error), command_line)) from error
+
+
+def instantiate(command_line: ArgumentParser, asked: Namespace) -> Any:
+    """Build the parts that were asked for.
+
+    Raises:
+        InputError: a part cannot be built like that; the part's own words.
+        FileNotFoundError: a file that a part is read from does not exist.
+    """
+    try:
+        return command_line.instantiate(asked)
+    except ValueError as error:  # of an argument that may be None, the parser tells a story about types; within is why
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, InputError | FileNotFoundError):
+            cause = cause.__cause__
+        raise cause from None
 
 
 def peek(arguments: Sequence[str], *options: str) -> argparse.Namespace:

@@ -1,18 +1,20 @@
 """What a checkpoint says of its networks, so that it can rebuild them without the YAML file they came from.
 
 A part is described by its class and its constructor's arguments, which every part keeps as attributes of the same
-names. The description is plain data, so ``torch.load(weights_only=True)`` reads it.
+names; an argument that is a part itself is described likewise. The description is plain data, so
+``torch.load(weights_only=True)`` reads it.
 """
 
 import importlib
 import inspect
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeGuard, TypeVar, get_type_hints
 from zipfile import BadZipFile, ZipFile
 
 import torch
@@ -20,12 +22,12 @@ import torch
 from gancolor.errors import InputError
 from gancolor.interfaces import Generator
 
-_FOLDER = (
-    0x10  # a bit of an entry's attributes that no checksum covers; torch does not read the content of such an entry
-)
+# A bit of an entry's attributes that no checksum covers; torch does not read the content of such an entry.
+_FOLDER = 0x10
 KEY = "gancolor"  # where a Lightning checkpoint keeps the description
 
 _PLAIN = bool | int | float | str | list | tuple | dict | None  # what a checkpoint is allowed to hold
+_LONG = 200  # characters that a message has for two values that differ; the centers of bins have thousands
 
 Part = TypeVar("Part")
 Description = dict[str, Any]
@@ -41,13 +43,14 @@ def describe(part: object) -> Description:
     path = f"{cls.__module__}.{cls.__qualname__}"
     arguments: dict[str, Any] = {}
     for name in inspect.signature(cls).parameters:
-        if not isinstance(getattr(part, name, ...), _PLAIN):
+        value = getattr(part, name, ...)
+        if type(value).__module__ == "builtins" and not isinstance(value, _PLAIN):
             raise InputError(f"{path} must keep its argument {name!r} as an attribute of that name and of a plain type")
-        arguments[name] = getattr(part, name)
+        arguments[name] = value if isinstance(value, _PLAIN) else describe(value)
     return {"class_path": path, "init_args": arguments}
 
 
-def build(interface: type[Part], description: Mapping[str, Any]) -> Part:
+def build(interface: type[Part] | UnionType, description: Mapping[str, Any]) -> Part:
     """The part that :func:`describe` described, freshly constructed.
 
     Raises:
@@ -60,11 +63,19 @@ def build(interface: type[Part], description: Mapping[str, Any]) -> Part:
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: no such class is installed here ({error})") from error
     if not (isinstance(cls, type) and issubclass(cls, interface)):
-        raise InputError(f"{path} is not a {interface.__name__}")
+        raise InputError(f"{path} is not a {getattr(interface, '__name__', interface)}")
+    wanted, arguments = get_type_hints(cls.__init__), dict(description.get("init_args", {}))
+    for name in arguments.keys() & wanted.keys():
+        if _is_description(arguments[name]):
+            arguments[name] = build(wanted[name], arguments[name])
     try:
-        return cls(**description.get("init_args", {}))
+        return cls(**arguments)
     except TypeError as error:
         raise InputError(f"{path} is not built as it was when this was written: {error}") from error
+
+
+def _is_description(value: object) -> TypeGuard[Description]:
+    return isinstance(value, dict) and value.keys() == {"class_path", "init_args"}
 
 
 @dataclass(frozen=True)
@@ -146,7 +157,9 @@ def refuse_another_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> Non
     Raises:
         InputError: they differ; names each key that does.
     """
-    differences = [line for role in ("generator", "discriminator") for line in _differences(role, there, here)]
+    differences = [
+        line for role in ("generator", "discriminator") for line in _differences(role, there[role], here[role])
+    ]
     if differences:
         raise InputError(f"the checkpoint is of other networks: {'; '.join(differences)}")
     if there["losses"] != here["losses"]:
@@ -159,11 +172,16 @@ def refuse_another_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> Non
         )
 
 
-def _differences(role: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Each key of a network's description that differs."""
-    ours, theirs = ({"class_path": d[role]["class_path"], **d[role]["init_args"]} for d in (here, there))
-    return [
-        f"{role}.{key} is {theirs.get(key)} in the checkpoint, {ours.get(key)} here"
-        for key in sorted(ours | theirs)
-        if ours.get(key) != theirs.get(key)
-    ]
+def _differences(key: str, there: object, here: object) -> Iterator[str]:
+    """What is different in the description of a part, and of the parts it is made of, by dotted names."""
+    if not (_is_description(there) and _is_description(here)):
+        if there != here:
+            values = [value["class_path"] if _is_description(value) else str(value) for value in (there, here)]
+            says = "is {} in the checkpoint, {} here".format(*values)
+            yield f"{key} {says if len(says) < _LONG else 'differs'}"
+    elif there["class_path"] != here["class_path"]:
+        yield f"{key}.class_path is {there['class_path']} in the checkpoint, {here['class_path']} here"
+    else:
+        arguments = there["init_args"], here["init_args"]
+        for name in sorted(set().union(*arguments)):
+            yield from _differences(f"{key}.{name}", *(of.get(name) for of in arguments))

@@ -29,7 +29,8 @@ class Colorizer(pl.LightningModule):
     Args:
         generator: predicts ab from light.
         discriminator: judges L ‖ ab.
-        adversarial: the game the two play; its ``weight`` is the generator's factor.
+        adversarial: the game the two play; its ``weight`` is the generator's factor, and with 0 nobody plays: the
+            generator learns from ``losses`` alone, the discriminator nothing.
         losses: further terms of the generator's loss, by the names under which they are logged.
         penalty: a further term of the discriminator's loss, logged as ``train/penalty``: its latest value, unweighted.
         generator_optimizer: builds the generator's optimizer from its parameters.
@@ -68,8 +69,10 @@ class Colorizer(pl.LightningModule):
             )
         if not 0 <= ema_decay < 1:
             raise InputError(f"colorizer.ema_decay is {ema_decay}: it must be at least 0 and below 1")
+        if not (adversarial.weight or losses):
+            raise InputError("colorizer: adversarial has weight 0 and there are no losses, so nothing is learned")
         if penalty is not None:
-            _refuse_unfit(penalty, discriminator)
+            _refuse_unfit(penalty, discriminator, adversarial)
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
         self.adversarial, self.losses, self.penalty = adversarial, nn.ModuleDict(losses), penalty
@@ -100,7 +103,8 @@ class Colorizer(pl.LightningModule):
         # With one chunk both moves share one pass of the generator; with more, keeping every graph would save nothing.
         shared = [self._predict(chunks[0], 0)] if len(chunks) == 1 else None
         self._set_learning_rates()
-        terms = self._discriminator_move(chunks, shared) | self._generator_move(chunks, shared)
+        judged = self._discriminator_move(chunks, shared) if self.adversarial.weight else {}
+        terms = judged | self._generator_move(chunks, shared)
         images = len(batch.rgb) * self.trainer.world_size
         if self.average is not None:
             follow(self.average, self.generator, self.ema_decay, steps=self.images_seen // images)
@@ -152,7 +156,9 @@ class Colorizer(pl.LightningModule):
         """Each term of the generator's loss."""
         fake = Lab(real.light, prediction.ab)
         # The bare network: the judge only passes gradients on here, so there is nothing of its own to reduce.
-        terms = {"adversarial": (self.adversarial.weight, self.adversarial.generator(self.discriminator(fake.stack())))}
+        weight, terms = self.adversarial.weight, {}
+        if weight:
+            terms["adversarial"] = (weight, self.adversarial.generator(self.discriminator(fake.stack())))
         for name, loss in self.losses.items():
             assert isinstance(loss, ColorLoss)
             terms[name] = (loss.weight, loss(prediction, real))
@@ -236,11 +242,11 @@ class Colorizer(pl.LightningModule):
 
     # The losses that look at the training data, and the log.
 
-    def measure(self, colors: Callable[[], Iterable[UInt8[Tensor, "B 3 H W"]]]) -> None:
-        """Show the training data's pictures to every loss that must see their colors before a fresh run."""
-        for loss in self.losses.values():
-            if isinstance(loss, Measured):
-                loss.measure(rgb_to_lab(rgb).ab for rgb in colors())
+    def measure(self, colors: Callable[[], Iterable[UInt8[Tensor, "B 3 H W"]]]) -> dict[str, float]:
+        """Show the training data's pictures to all that must see their colors before a fresh run; what it found."""
+        parts = {name: part for name, part in self.named_modules() if isinstance(part, Measured)}
+        found = {name: part.measure(rgb_to_lab(rgb).ab for rgb in colors()) for name, part in parts.items()}
+        return {f"{name}/{key}": value for name, values in found.items() for key, value in values.items()}
 
     def on_fit_start(self) -> None:
         """Refuse a training that is over, one whose checkpoints could not be read, and losses without a prior.
@@ -251,9 +257,9 @@ class Colorizer(pl.LightningModule):
             raise InputError(f"this run has seen its {self.images} images: raise colorizer.images to train it longer")
         for network in self.generator, self.discriminator:
             describe(network)
-        for name, loss in self.losses.items():
-            if isinstance(loss, Measured) and not loss.measured:
-                raise RuntimeError(f"losses.{name} has not seen the data's colors: call Colorizer.measure() first")
+        for name, part in self.named_modules():
+            if isinstance(part, Measured) and not part.measured:
+                raise RuntimeError(f"{name} has not seen the data's colors: call Colorizer.measure() first")
         if self.average is not None and self.images_seen == 0:
             self.average.load_state_dict(self.generator.state_dict())
 
@@ -300,7 +306,9 @@ class Colorizer(pl.LightningModule):
         self.images_seen, self.size = about["images"], about["size"]
 
 
-def _refuse_unfit(penalty: Penalty, discriminator: Discriminator) -> None:
+def _refuse_unfit(penalty: Penalty, discriminator: Discriminator, adversarial: Objective) -> None:
+    if not adversarial.weight:
+        raise InputError("colorizer.penalty: adversarial has weight 0, so nobody plays: add --colorizer.penalty null")
     if penalty.every < 1:
         raise InputError(f"colorizer.penalty: every is {penalty.every}: it must be at least 1")
     if mixing := batch_norms(discriminator):  # Gulrajani et al. 2017, §4

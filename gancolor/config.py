@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
@@ -91,7 +90,7 @@ def parse(given: Sequence[str]) -> Run:
     asked = arguments.parse(command_line, _with_saved_config(given, resume))
     run_dir = _choose_run_dir(asked, resume)
     torch.manual_seed(asked.seed)
-    built: Any = command_line.instantiate(asked)
+    built = arguments.instantiate(command_line, asked)
     auto = asked.resume == "auto"
     for key in ("config", "run_dir", "resume"):
         asked.pop(key)

@@ -88,9 +88,29 @@ class Prediction:
 
     Attributes:
         ab: predicted color, scaled as in :class:`~gancolor.color.Lab`.
+        logits: of each of Q bins of the ab plane, if the generator classifies; possibly at a lower resolution.
+        centers: the color that each bin stands for, in the scale of ``ab``.
     """
 
     ab: Float[Tensor, "B 2 H W"]
+    logits: Float[Tensor, "B Q h w"] | None = None
+    centers: Float[Tensor, "Q 2"] | None = None
+
+
+class Head(nn.Module, ABC):
+    """What turns a generator's last maps into a prediction. It learns nothing: the maps are what is learned.
+
+    Attributes:
+        channels: of the maps that it reads.
+        reduction: H / h, a power of two: 1 reads maps at the picture's own resolution.
+    """
+
+    channels: int
+    reduction: int
+
+    @abstractmethod
+    def forward(self, maps: Float[Tensor, "B C h w"]) -> Prediction:
+        """The prediction, in float32 also under autocast."""
 
 
 class Generator(nn.Module, ABC):
@@ -178,7 +198,7 @@ class ColorLoss(nn.Module, ABC):
 
 
 class Measured(ABC):
-    """A part that must see the training data's colors once before a fresh run; a checkpoint keeps what it saw."""
+    """A part of a loss that must see the training data's colors once before a fresh run; a checkpoint keeps them."""
 
     @property
     @abstractmethod
@@ -186,8 +206,26 @@ class Measured(ABC):
         """Whether it has seen them."""
 
     @abstractmethod
-    def measure(self, colors: Iterable[Float[Tensor, "B 2 H W"]]) -> None:
-        """See them: batches of ab, scaled as in :class:`~gancolor.color.Lab`."""
+    def measure(self, colors: Iterable[Float[Tensor, "B 2 H W"]]) -> dict[str, float]:
+        """See them: batches of ab, scaled as in :class:`~gancolor.color.Lab`. Returns what it found, for the log."""
+
+
+class Weighting(ABC):
+    """How much each color weighs in a loss, by how often it occurs in the training data; a value without state.
+
+    Attributes:
+        side: the ab plane has ``side`` × ``side`` cells.
+    """
+
+    side: int
+
+    @abstractmethod
+    def cell_of(self, ab: Float[Tensor, "B 2 H W"]) -> Int[Tensor, "B H W"]:
+        """The cell of each color, as row-major number; a color beyond the cells belongs to one at the edge."""
+
+    @abstractmethod
+    def weights(self, p: Float[Tensor, "a b"]) -> Float[Tensor, "a b"]:
+        """The weight of each cell, from the share of pixels in each."""
 
 
 class ImageMetric(ABC):

@@ -1,16 +1,14 @@
-"""The colors of a data set: how often each cell of the ab plane occurs, and how much a rare one should weigh."""
+"""The colors of a data set: how often each cell of the ab plane occurs."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import conv2d
 
-from gancolor.color import AB_SCALE, rgb_to_lab
+from gancolor.bins import STEP as CELL
+from gancolor.color import AB_SCALE
 
-CELL = 10  # Lab units: the grid of Zhang et al. 2016
 CELLS = 2 * round(AB_SCALE / CELL) + 1  # cells a side, with centers at −110, −100 … 110
 
 
@@ -21,45 +19,24 @@ def cell_of(ab: Float[Tensor, "B 2 H W"]) -> Int[Tensor, "B H W"]:
     return a * CELLS + b
 
 
-def prior(colors: Iterable[Float[Tensor, "B 2 H W"]]) -> Float[Tensor, "a b"]:
+def prior(
+    colors: Iterable[Float[Tensor, "B 2 H W"]],
+    cell_of: Callable[[Float[Tensor, "B 2 H W"]], Int[Tensor, "B H W"]] = cell_of,
+    side: int = CELLS,
+) -> Float[Tensor, "a b"]:
     """The share of pixels in each cell of the ab plane; sums to 1.
+
+    Args:
+        colors: batches of ab, scaled as in :class:`~gancolor.color.Lab`.
+        cell_of: the row-major number of each color's cell.
+        side: number of cells a side.
 
     Raises:
         ValueError: there is not one picture.
     """
-    counts = torch.zeros(CELLS * CELLS, dtype=torch.float64)
+    counts = torch.zeros(side * side, dtype=torch.float64)
     for ab in colors:
-        counts += torch.bincount(cell_of(ab).flatten().cpu(), minlength=CELLS * CELLS)
+        counts += torch.bincount(cell_of(ab).flatten().cpu(), minlength=side * side)
     if counts.sum() == 0:
         raise ValueError("no picture to measure colors on")
-    return (counts / counts.sum()).view(CELLS, CELLS)
-
-
-def gamut() -> Float[Tensor, "a b"]:
-    """1 for each cell that some sRGB color falls into, else 0."""
-    levels = torch.linspace(0, 1, 64)
-    cube = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).view(1, 3, 64, 64 * 64)
-    touched = torch.zeros(CELLS * CELLS, dtype=torch.float64)
-    touched[cell_of(rgb_to_lab(cube).ab).flatten()] = 1
-    return touched.view(CELLS, CELLS)
-
-
-def rarity(p: Float[Tensor, "a b"], uniform: float, sigma: float) -> Float[Tensor, "a b"]:
-    """Zhang et al. 2016, eq. 4: w ∝ 1 / ((1 − λ) p̃ + λ/Q), scaled so that the expected weight E_p[w] is 1.
-
-    p̃ is the prior smoothed by a Gaussian; Q counts the cells in the gamut. The paper scales under p̃; we scale under
-    the measured p itself, so that the mean weight of the training pixels is exactly 1.
-
-    Args:
-        p: the prior.
-        uniform: λ, the share of the uniform distribution in the mixture, in (0, 1]; 1 weighs all colors alike.
-        sigma: standard deviation of the Gaussian, in Lab units.
-    """
-    reach = math.ceil(4 * sigma / CELL)  # cells; beyond four sigma a Gaussian has nothing left to give
-    offset = torch.arange(-reach, reach + 1, dtype=p.dtype) * CELL
-    kernel = torch.exp(-(offset**2) / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    smooth = conv2d(p[None, None], torch.outer(kernel, kernel)[None, None], padding=reach)[0, 0]
-    inside = gamut()
-    weight = 1 / ((1 - uniform) * smooth / smooth.sum() + uniform / inside.sum())
-    return weight / (p * weight).sum()
+    return (counts / counts.sum()).view(side, side)

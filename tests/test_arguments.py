@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gancolor import arguments, config
@@ -160,3 +161,37 @@ def test_a_mistake_is_answered_without_torch():
     root = Path(__file__).parents[1]
     found = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
     assert found.stdout == "evaluate.py: unrecognized arguments: --sise 64: did you mean 'size'?\n"
+
+
+HEAD = "--colorizer.generator.init_args.head"
+BINS = [HEAD, "gancolor.generators.BinHead"]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        (["--colorizer.generator.init_args.depth", "2"], InputError, "UNet: depth is 2, must be at least 3"),
+        ([*BINS, f"{HEAD}.init_args.temperature", "0"], InputError, "BinHead: temperature is 0.0, must be above 0"),
+        (
+            [*BINS, f"{HEAD}.init_args.bins", "gancolor.bins.AbBins.read", f"{HEAD}.init_args.bins.path", "pts.npy"],
+            FileNotFoundError,
+            "pts.npy: there is no such file of bins",
+        ),
+    ],
+)
+def test_what_a_part_refuses_arrives_in_its_own_words_however_deep_it_is(given, error, text):
+    command_line = config.parser()
+    asked = arguments.parse(command_line, [*PIX2PIX, *given])
+    with pytest.raises(error) as found:
+        arguments.instantiate(command_line, asked)
+    assert str(found.value) == text
+
+
+def test_bins_of_ones_own_are_read_from_their_file(tmp_path):
+    np.save(tmp_path / "pts.npy", [[0.0, 0.0], [30.0, -40.5]])
+    path = str(tmp_path / "pts.npy")
+    given = [*BINS, f"{HEAD}.init_args.bins", "gancolor.bins.AbBins.read", f"{HEAD}.init_args.bins.path", path]
+    command_line = config.parser()
+    narrow = ["--colorizer.generator.init_args.width", "4"]
+    built = arguments.instantiate(command_line, arguments.parse(command_line, [*PIX2PIX, *narrow, *given]))
+    assert built.colorizer.generator.head.bins.centers == ((0.0, 0.0), (30.0, -40.5))

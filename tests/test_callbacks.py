@@ -111,7 +111,10 @@ def test_the_log_has_every_number_against_images_seen(log):
         *("val/psnr", "val/ssim", "val/colorfulness", "val/gray/psnr", "val/gray/ssim", "val/gray/colorfulness"),
         "val/real/colorfulness",
     }
-    assert len(training) + len(validation) == len(log)
+    first = log[0]  # what the losses saw of the data
+    assert set(first) == {"step", *(f"losses.rarity.weights/{key}" for key in ("mean", "least", "most"))}
+    assert first["step"] == 0
+    assert 1 + len(training) + len(validation) == len(log)
 
 
 def test_learning_rates_are_flat_then_fall(log):

@@ -4,25 +4,43 @@ import pickle
 import pkgutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import gancolor
 from gancolor.adversarial import Vanilla
+from gancolor.bins import AbBins
 from gancolor.checkpoint import KEY, build, describe, load, read, refuse_another_run
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
-from gancolor.generators import UNet
-from gancolor.interfaces import ColorLoss, Discriminator, Files, Generator, Objective, Penalty, Source
+from gancolor.generators import BinHead, RegressionHead, UNet
+from gancolor.interfaces import (
+    ColorLoss,
+    Discriminator,
+    Files,
+    Generator,
+    Head,
+    Objective,
+    Penalty,
+    Source,
+    Weighting,
+)
+from gancolor.losses import RarityL1
+from gancolor.weightings import InverseRoot
 
-INTERFACES = (Source, Files, Generator, Discriminator, Objective, Penalty, ColorLoss)
+INTERFACES = (Source, Files, Generator, Head, Discriminator, Objective, Penalty, ColorLoss, Weighting)
 ARGUMENTS = {
     "UNet": {"in_channels": 2, "depth": 4, "width": 8, "norm": "group", "dropout": 0.25},
+    "BinHead": {"bins": None, "temperature": 0.5, "reduction": 2},
+    "InverseRoot": {"combine": "product", "normalize": "sum1"},
     "PatchGAN": {"layers": 2, "width": 8, "norm": "instance"},
     "Folder": {"root": "photographs", "val_root": "others"},
     "ImageFolder": {"root": "photographs"},
     "Shards": {"root": "shards"},
     "TinyImageNet": {"root": "tiny-imagenet-200"},
+    "RarityL1": {"weight": 2.0, "weighting": None, "index": "predicted"},
+    "SmoothedPrior": {"uniform": 0.25, "sigma": 2.5, "mean1": "smoothed"},
     "ListFile": {"train": "train.txt", "val": "val.txt", "root": "photographs"},
 }
 VARY = {bool: lambda value: not value, int: lambda value: value + 1, float: lambda value: value / 2}
@@ -75,6 +93,48 @@ def test_every_part_can_be_rebuilt_from_its_description(interface, cls, tmp_path
 def test_what_is_no_generator_is_refused(path, message):
     with pytest.raises(ValueError, match=message):
         build(Generator, {"class_path": path, "init_args": {}})
+
+
+TWO = AbBins([[0.0, 0.0], [30.0, -40.5]])
+
+
+@pytest.mark.parametrize(
+    ("interface", "part"),
+    [
+        (Generator, lambda: UNet(depth=3, width=4, head=RegressionHead())),
+        (Generator, lambda: UNet(depth=3, width=4, head=BinHead(TWO, temperature=0.5, reduction=1))),
+        (ColorLoss, lambda: RarityL1(weighting=InverseRoot("product", "sum1"))),
+    ],
+)
+def test_parts_of_parts_are_described_too(interface, part, tmp_path):
+    path = save(describe(part()), tmp_path / "description.pt")
+    again = build(interface, torch.load(path, weights_only=True))
+    assert describe(again) == describe(part())
+    assert str(again) == str(part())
+
+
+def test_a_generator_with_bins_returns_without_their_file(tmp_path):
+    np.save(tmp_path / "pts.npy", np.array(TWO.centers))
+    network = generator(head=BinHead(AbBins.read(str(tmp_path / "pts.npy")), temperature=0.5, reduction=2))
+    (tmp_path / "pts.npy").unlink()
+    trained = load(save(content(network), tmp_path / "last.ckpt"))
+    x = torch.rand(1, 1, 16, 16)
+    assert torch.equal(trained.generator(x).ab, network.eval()(x).ab)
+    assert trained.generator.head.bins == TWO
+
+
+def test_checkpoints_from_before_there_were_heads_are_read_and_resumed(tmp_path):
+    network, old = generator(), content(generator())
+    del old[KEY]["generator"]["init_args"]["head"]
+    assert load(save(old, tmp_path / "last.ckpt")).generator.head is None
+    refuse_another_run(old[KEY], content(network)[KEY])
+
+
+def test_a_part_of_the_wrong_kind_is_refused():
+    description = describe(generator(head=BinHead()))
+    description["init_args"]["head"] = describe(discriminator())
+    with pytest.raises(ValueError, match=r"PatchGAN is not a .*Head"):
+        build(Generator, description)
 
 
 def generator(**options):
@@ -145,6 +205,25 @@ def test_networks_that_differ_are_refused_key_by_key():
     assert "discriminator.layers is 1 in the checkpoint, 2 here" in message
     for same in ("depth", "width", "dropout", "class_path"):
         assert same not in message
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "difference"),
+    [
+        (BinHead(), None, "generator.head is gancolor.generators.heads.BinHead in the checkpoint, None here"),
+        (BinHead(), RegressionHead(), "generator.head.class_path is gancolor.generators.heads.BinHead in the "),
+        (BinHead(), BinHead(temperature=0.5), "generator.head.temperature is 0.38 in the checkpoint, 0.5 here"),
+        (BinHead(TWO), BinHead(AbBins([[0.0, 0.0], [9.0, 9.0]])), "head.bins.centers is ((0.0, 0.0), (30.0, -40.5)) i"),
+        (BinHead(AbBins.srgb()), BinHead(TWO), "generator.head.bins.centers differs"),
+    ],
+)
+def test_heads_that_differ_are_refused_in_few_words(there, here, difference):
+    about = content(generator(head=there))[KEY]
+    refuse_another_run(about, content(generator(head=there))[KEY])
+    with pytest.raises(ValueError, match="other networks: ") as error:
+        refuse_another_run(about, content(generator(head=here))[KEY])
+    assert difference in str(error.value)
+    assert len(str(error.value)) < 300
 
 
 def test_networks_of_another_class_are_refused():

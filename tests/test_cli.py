@@ -16,7 +16,7 @@ from gancolor.apps.cli import main
 from gancolor.checkpoint import KEY, describe
 from gancolor.color import rgb_to_lab
 from gancolor.data.decoding import decode
-from gancolor.generators import UNet
+from gancolor.generators import BinHead, UNet
 
 
 @pytest.fixture
@@ -29,7 +29,10 @@ def checkpoint(tmp_path: Path) -> Path:
     with torch.no_grad():
         last.weight.zero_()
         last.bias.copy_(torch.tensor([0.3, 0.5]).atanh())
-    path = tmp_path / "last.ckpt"
+    return save(generator, tmp_path / "last.ckpt")
+
+
+def save(generator: UNet, path: Path) -> Path:
     weights = {f"generator.{name}": value for name, value in generator.state_dict().items()}
     torch.save({KEY: {"generator": describe(generator), "size": 16, "images": 5}, "state_dict": weights}, path)
     return path
@@ -132,7 +135,7 @@ def test_size_reaches_the_colorizer(
 ):
     sizes: list[int] = []
 
-    def spy(generator: object, rgb: torch.Tensor, size: int) -> torch.Tensor:
+    def spy(generator: object, rgb: torch.Tensor, size: int, sample: None) -> torch.Tensor:
         sizes.append(size)
         return rgb
 
@@ -141,6 +144,32 @@ def test_size_reaches_the_colorizer(
     main(command)
     main([*command, "--size", "48", "--overwrite"])
     assert sizes == [16, 48]
+
+
+def test_samples_are_different_results_and_the_same_ones_each_time(photographs: Path, tmp_path: Path):
+    torch.manual_seed(0)
+    generator = UNet(depth=3, width=4, head=BinHead(reduction=2))
+    checkpoint, command = save(generator, tmp_path / "bins.ckpt"), ["colorize", str(photographs), "--samples", "3"]
+    for folder in ("one", "two"):
+        main([*command, "--checkpoint", str(checkpoint), "--output", str(tmp_path / folder)])
+    names = [f"{name}-{i}.png" for name in ("a", "b", "deep/a") for i in (1, 2, 3)]
+    assert files(tmp_path / "one") == names
+    one, two = ([decode(tmp_path / folder / name) for name in names] for folder in ("one", "two"))
+    assert all(torch.equal(*pair) for pair in zip(one, two, strict=True))
+    assert not torch.equal(one[0], one[1])
+
+
+def test_samples_that_cannot_be_had(
+    photographs: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photograph = photographs / "a.png"
+    command = ("colorize", photograph, "--checkpoint", checkpoint, "--output", tmp_path / "o", "--samples")
+    assert "--samples is 0: it must be at least 1" in refused(capsys, *command, 0)
+    (tmp_path / "o").mkdir()
+    gray(tmp_path / "o" / "a-2.png")
+    assert "a-2.png exists already" in refused(capsys, *command, 2)
+    (tmp_path / "o" / "a-2.png").unlink()
+    assert "this colorizer knows of one result only" in refused(capsys, *command, 2)
 
 
 def test_unreadable_photographs_are_named_and_the_others_done(

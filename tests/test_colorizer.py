@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import partial
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -12,6 +13,7 @@ import torch
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim import Adam
 
 from gancolor.adversarial import Hinge, LeastSquares, Vanilla
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
@@ -19,10 +21,11 @@ from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
-from gancolor.generators import UNet
+from gancolor.generators import BinHead, UNet
 from gancolor.interfaces import Batch, Objective
 from gancolor.layers import Norm
-from gancolor.losses import L1, RarityL1
+from gancolor.losses import L1, BinCrossEntropy, RarityL1
+from gancolor.penalties import R1
 
 GOLDEN = Path(__file__).parent / "golden" / "five_steps.json"
 BATCH = 8
@@ -123,7 +126,7 @@ def reference_steps(model: Colorizer, steps: int) -> None:
         on_fake = discriminator(torch.cat([real.light, ab], 1))[0]
         rarity = model.losses["rarity"]
         a, b = (real.ab * 11).round().long().unbind(1)
-        weight = rarity.table[a + 11, b + 11].unsqueeze(1)  # type: ignore[index]
+        weight = rarity.weights.table[a + 11, b + 11].unsqueeze(1)  # type: ignore[index]
         error = (ab - real.ab).abs()
         (bce(on_fake, torch.ones_like(on_fake)) + 50 * error.mean() + 50 * (weight * error).mean()).backward()
         g.step()
@@ -288,8 +291,61 @@ def test_average_colors_and_not_the_generator(training: bool) -> None:
 
 def test_training_without_the_data_s_colors_is_refused() -> None:
     model = Colorizer(UNet(depth=5, width=4), PatchGAN(width=4), Vanilla(), {"rare": RarityL1()})
-    with pytest.raises(RuntimeError, match=r"losses\.rare has not seen the data's colors"):
+    with pytest.raises(RuntimeError, match=r"losses\.rare\.weights has not seen the data's colors"):
         fit(model, 1)
+
+
+def test_what_the_losses_see_of_the_data_is_told() -> None:
+    found = colorizer().measure(lambda: data().sample(32))
+    assert set(found) == {f"losses.rarity.weights/{key}" for key in ("mean", "least", "most")}
+    assert found["losses.rarity.weights/mean"] == pytest.approx(1)
+
+
+def classifier(weight: float, **arguments: Any) -> Colorizer:
+    """One that learns the probabilities of bins."""
+    torch.manual_seed(0)
+    generator = UNet(depth=5, width=8, norm="group", head=BinHead(reduction=2))
+    discriminator = PatchGAN(layers=2, width=8, norm="instance")
+    model = Colorizer(
+        generator, discriminator, Vanilla(weight), {"bins": BinCrossEntropy()}, images=10 * BATCH, **arguments
+    )
+    model.measure(lambda: data().sample(32))
+    return model
+
+
+def test_without_weight_nobody_plays() -> None:
+    one, game = classifier(0.0), classifier(1.0)
+    before = copy_of(one.discriminator)
+    terms = [set(fit(model, 2).losses[-1]) for model in (one, game)]
+    assert terms == [{"bins"}, {"bins", "adversarial", "discriminator"}]
+    assert all(torch.equal(value, before[name]) for name, value in one.discriminator.state_dict().items())
+    assert largest_difference(one.generator, classifier(0.0).generator) > 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "penalty", "message"),
+    [
+        ({}, None, "adversarial has weight 0 and there are no losses"),
+        ({"l1": L1()}, R1(), r"penalty: adversarial has weight 0, .*--colorizer\.penalty null"),
+    ],
+)
+def test_without_weight_there_is_something_to_learn_and_nothing_to_penalize(losses, penalty, message) -> None:
+    networks = UNet(depth=5, width=4), PatchGAN(width=4, norm="instance")
+    with pytest.raises(InputError, match=message):
+        Colorizer(*networks, Vanilla(0.0), losses, penalty)
+    Colorizer(*networks, Vanilla(0.1), losses, penalty)
+
+
+def test_a_generator_that_classifies_learns() -> None:
+    model = classifier(0.01, generator_optimizer=partial(Adam, lr=5e-3))
+    real = rgb_to_lab(batches(1)[0].rgb)
+
+    def loss() -> float:
+        return model.losses["bins"](model.generator(real.light), real).item()
+
+    before = loss()
+    fit(model, 9)
+    assert loss() < 0.8 * before
 
 
 class Forgetful(UNet):

@@ -36,7 +36,7 @@ def missing(asked, found, at=""):
 def test_every_key_of_a_file_arrives(name):
     command_line = config.parser()
     found = arguments.parse(command_line, command(name))
-    resolved = yaml.safe_load(command_line.dump(found))
+    resolved = yaml.safe_load(command_line.dump(found, skip_unset=False))
     asked = yaml.safe_load((CONFIGS / name).read_text())
     assert list(missing(asked, resolved)) == []
 

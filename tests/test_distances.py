@@ -18,7 +18,8 @@ from gancolor.benchmark.distances import (
     total_variation,
 )
 from gancolor.benchmark.intervals import GROUPS
-from gancolor.palette import CELLS, rarity
+from gancolor.palette import CELLS
+from gancolor.weightings import SmoothedPrior
 
 Distance = Callable[[Rows, Rows], Jackknifed]
 
@@ -214,11 +215,11 @@ class TestTotalVariation:
 
 class TestBalancedAuc:
     def test_is_the_mean_over_pixels_weighted_by_rarity(self) -> None:
-        """The palette's own weights with hardly any of the uniform distribution."""
+        """The weighting of the losses, with hardly any of the uniform distribution."""
         colors = histograms(50, 0)
         scores = colors * np.random.default_rng(1).random(CELLS**2).astype(np.float32)
         prior = torch.from_numpy(colors.mean(0, dtype=np.float64)).view(CELLS, CELLS)
-        weight = rarity(prior, uniform=1e-15, sigma=5.0).flatten().numpy()
+        weight = SmoothedPrior(uniform=1e-15).weights(prior).flatten().numpy()
         expected = (scores.mean(0, dtype=np.float64) * weight).sum() / (colors.mean(0, dtype=np.float64) * weight).sum()
         assert balanced_auc(Held(scores), Held(colors))[0] == pytest.approx(expected, rel=1e-6)
 

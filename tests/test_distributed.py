@@ -19,31 +19,33 @@ from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
-from gancolor.generators import UNet
-from gancolor.interfaces import Batch, Objective, Source, Split, Unreadable
+from gancolor.generators import BinHead, UNet
+from gancolor.interfaces import Batch, ColorLoss, Head, Objective, Source, Split, Unreadable
 from gancolor.layers import Norm
 from gancolor.loggers import TensorBoard, WandB
-from gancolor.losses import L1, RarityL1
+from gancolor.losses import L1, BinCrossEntropy, RarityL1
 from gancolor.training import Training
 from gancolor.training.strategy import PerNetworkDDP
 
 BATCH, STEPS = 12, 4  # later the kinks of ReLU and L1 turn rounding into more than 1e-6
 SCENES = ColorData(Scenes(train=48, val=5, size=36), size=32, load_size=36, batch_size=BATCH, workers=0)
 
-GAMES: list[Objective] = [Vanilla(), LeastSquares(), Hinge()]
-NORMS: list[Norm] = ["group", "instance"]
-CASES = {f"{type(game).__name__}-{norm}": (game, norm) for game in GAMES for norm in NORMS}
 
-
-def colorizer(game: Objective, norm: Norm, accumulate: int = 1) -> Colorizer:
+def colorizer(
+    game: Objective,
+    norm: Norm,
+    accumulate: int = 1,
+    head: Head | None = None,
+    losses: dict[str, ColorLoss] | None = None,
+) -> Colorizer:
     """Small networks without noise, and SGD: Adam would blow rounding up to the size of its learning rate."""
     torch.manual_seed(0)
     descend = partial(SGD, lr=1e-3)
     return Colorizer(
-        UNet(depth=5, width=8, norm=norm, dropout=0.0),
+        UNet(depth=5, width=8, norm=norm, dropout=0.0, head=head),
         PatchGAN(layers=2, width=8, norm=norm),
         game,
-        {"l1": L1(50.0), "rarity": RarityL1(50.0)},
+        losses or {"l1": L1(50.0), "rarity": RarityL1(50.0)},
         generator_optimizer=descend,
         discriminator_optimizer=descend,
         images=BATCH * STEPS,
@@ -52,11 +54,22 @@ def colorizer(game: Objective, norm: Norm, accumulate: int = 1) -> Colorizer:
     )
 
 
+def classifier(weight: float, accumulate: int = 1) -> Colorizer:
+    """One that learns the probabilities of bins, with a game or without."""
+    return colorizer(Vanilla(weight), "group", accumulate, BinHead(reduction=2), {"bins": BinCrossEntropy(10.0)})
+
+
+GAMES: list[Objective] = [Vanilla(), LeastSquares(), Hinge()]
+NORMS: list[Norm] = ["group", "instance"]
+CASES = {f"{type(game).__name__}-{norm}": partial(colorizer, game, norm) for game in GAMES for norm in NORMS}
+CASES |= {f"bins-{weight}": partial(classifier, weight) for weight in (0.0, 0.1)}
+
+
 def fit_all(folder: Path, accumulate: int, _rank: int) -> dict[str, dict[str, Tensor]]:
     """The trained weights of every game with every norm."""
     result: dict[str, dict[str, Tensor]] = {}
-    for name, (game, norm) in CASES.items():
-        model = colorizer(game, norm, accumulate)
+    for name, build in CASES.items():
+        model = build(accumulate)
         Training(accelerator="cpu", validate_every=BATCH * STEPS, log_every=1).fit(model, SCENES, folder / name)
         result[name] = model.state_dict()
     return result
@@ -67,10 +80,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Tenso
     """What one process makes of them."""
     folder = tmp_path_factory.mktemp("alone")
     [weights] = together(1, folder, partial(fit_all, folder, 1))
-    for name, (game, norm) in CASES.items():  # or two that have not learned would be equal, too
-        before = colorizer(game, norm).state_dict()
-        for role in "generator", "discriminator", "average":
-            assert any((weights[name][k] - v).abs().max() > 1e-4 for k, v in before.items() if k.startswith(role))
+    for name, build in CASES.items():  # or two that have not learned would be equal, too
+        before = build().state_dict()
+        for role in ("generator", "discriminator", "average"):
+            moved = any((weights[name][k] - v).abs().max() > 1e-4 for k, v in before.items() if k.startswith(role))
+            assert moved == (name != "bins-0.0" or role != "discriminator")
     return weights
 
 
@@ -198,15 +212,9 @@ def test_only_the_first_process_writes_and_only_into_its_own_folder(tmp_path: Pa
     assert steps == [str(BATCH * (i + 1)) for i in range(STEPS)]
 
 
-def test_batch_statistics_are_synchronized_before_the_networks_are_wrapped(tmp_path: Path) -> None:
-    """As far as it goes without a GPU: it is the wrapper that complains of synchronized layers on a CPU."""
-
-    def work(_rank: int) -> None:
-        training = Training(accelerator="cpu", sync_batchnorm=True, log_every=1)
-        with pytest.raises(ValueError, match="SyncBatchNorm layers only work with GPU modules"):
-            training.fit(colorizer(Vanilla(), "batch"), SCENES, tmp_path)
-
-    together(2, tmp_path, work)
+def test_synchronized_batch_statistics_need_gpus() -> None:
+    with pytest.raises(InputError, match=r"training\.sync_batchnorm is for GPUs: on a CPU set it to false"):
+        Training(accelerator="cpu", sync_batchnorm=True)
 
 
 def test_processes_that_do_not_see_the_same_checkpoint(tmp_path: Path) -> None:

@@ -253,3 +253,28 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_twelve_megapixels_fit_into_four_gigabytes():
     done = subprocess.run([sys.executable, "-c", _TWELVE_MEGAPIXELS], check=True, capture_output=True, text=True)
     assert int(done.stdout) * 1024 < 4e9
+
+
+class Undecided(Generator):
+    """Red or blue, as likely as each other, at half the resolution; by itself it says neither."""
+
+    stride = 8
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Prediction:
+        height, width = x.shape[2:]
+        logits = torch.zeros(len(x), 2, height // 2, width // 2)
+        return Prediction(torch.zeros(len(x), 2, height, width), logits, torch.tensor([[0.45, 0.35], [0.1, -0.4]]))
+
+
+def test_samples_are_of_what_the_generator_holds_for_likely() -> None:
+    photograph = torch.full((3, 37, 23), 119, dtype=torch.uint8)
+    colored = [colorize(Undecided(), photograph, 16, sample).float().mean((1, 2)) for sample in range(1, 21)]
+    red = [bool(r > g and r > b) for r, g, b in colored]
+    assert 4 < sum(red) < 16
+    assert all(b > r or r > g for r, g, b in colored)
+    assert torch.equal(colorize(Undecided(), photograph, 16), photograph)
+
+
+def test_a_sample_of_a_generator_that_knows_of_one_color_only_is_refused() -> None:
+    with pytest.raises(InputError, match="this colorizer knows of one result only"):
+        colorize(Constant(10, 10), torch.zeros(3, 8, 8, dtype=torch.uint8), 8, 1)

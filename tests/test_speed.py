@@ -14,10 +14,10 @@ from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
-from gancolor.generators import UNet
+from gancolor.generators import BinHead, UNet
 from gancolor.interfaces import Penalty
 from gancolor.layers import Norm
-from gancolor.losses import L1
+from gancolor.losses import L1, BinCrossEntropy
 from gancolor.penalties import R1
 from gancolor.training import Training
 from gancolor.training.speed import prepare
@@ -26,14 +26,18 @@ BATCH, SIZE = 4, 32
 
 
 def colorizer(
-    images: int = 3 * BATCH, ema_decay: float = 0.0, norm: Norm = "batch", penalty: Penalty | None = None
+    images: int = 3 * BATCH,
+    ema_decay: float = 0.0,
+    norm: Norm = "batch",
+    penalty: Penalty | None = None,
+    bins: bool = False,
 ) -> Colorizer:
     torch.manual_seed(0)
     return Colorizer(
-        UNet(depth=5, width=4, dropout=0.5),
+        UNet(depth=5, width=4, dropout=0.5, head=BinHead(reduction=2) if bins else None),
         PatchGAN(layers=1, width=4, norm=norm),
         Vanilla(),
-        {"l1": L1()},
+        {"bins": BinCrossEntropy()} if bins else {"l1": L1()},
         penalty,
         images=images,
         decay_from=1.0,
@@ -86,12 +90,16 @@ def test_by_default_a_cpu_keeps_channels_outside(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # a compiler's remarks
-def test_compiled_networks_learn_the_same(tmp_path: Path) -> None:
-    eager = fit(tmp_path / "eager", colorizer(ema_decay=0.9))
-    compiled = fit(tmp_path / "compiled", colorizer(2 * BATCH, ema_decay=0.9), compile=True)
+@pytest.mark.parametrize("bins", [False, True])
+def test_compiled_networks_learn_the_same(tmp_path: Path, bins: bool) -> None:
+    eager = fit(tmp_path / "eager", colorizer(ema_decay=0.9, bins=bins))
+    counters.clear()
+    compiled = fit(tmp_path / "compiled", colorizer(2 * BATCH, ema_decay=0.9, bins=bins), compile=True)
     assert counters["stats"]["unique_graphs"] >= 3  # the generator, and the discriminator with and without gradients
     assert copy.deepcopy(compiled.generator)._compiled_call_impl is None
-    fit(tmp_path / "compiled", resumed := colorizer(ema_decay=0.9), last(tmp_path / "compiled"), compile=True)
+    fit(
+        tmp_path / "compiled", resumed := colorizer(ema_decay=0.9, bins=bins), last(tmp_path / "compiled"), compile=True
+    )
     assert_close(eager.state_dict(), resumed.state_dict(), atol=1e-4)
     generator = load(last(tmp_path / "compiled")).generator
     assert_close(generator.state_dict(), load(last(tmp_path / "eager")).generator.state_dict(), atol=1e-4)

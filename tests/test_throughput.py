@@ -17,9 +17,9 @@ from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.data.loader import TrainLoader
 from gancolor.discriminators import PatchGAN
-from gancolor.generators import UNet
+from gancolor.generators import BinHead, UNet
 from gancolor.interfaces import Batch
-from gancolor.losses import L1, RarityL1
+from gancolor.losses import L1, BinCrossEntropy, RarityL1
 from gancolor.training import Training
 from gancolor.training.throughput import Waiting, peak_tflops, step_flops
 
@@ -99,9 +99,18 @@ def test_only_fetching_is_waiting(clock: Clock) -> None:
     assert waiting.began == 1002
 
 
+def classifier(weight: float) -> Colorizer:
+    networks = UNet(depth=5, width=4, head=BinHead(reduction=2)), PatchGAN(layers=1, width=4)
+    return Colorizer(*networks, Vanilla(weight), {"bins": BinCrossEntropy()}, images=BATCH)
+
+
 @pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
-def test_flops_are_those_of_a_real_step() -> None:
-    model = colorizer(steps=1)
+@pytest.mark.parametrize(
+    "model",
+    [colorizer(steps=1), classifier(0.1), classifier(0.0)],
+    ids=["regression", "classification", "without a game"],
+)
+def test_flops_are_those_of_a_real_step(model: Colorizer) -> None:
     model.measure(lambda: data().sample(8))
     quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
     trainer = pl.Trainer(accelerator="cpu", max_epochs=-1, max_steps=2, **quiet)

@@ -23,14 +23,14 @@ from gancolor.training.callbacks import MARGIN, TILE
 BATCH, EPOCH, IMAGES = 8, 64, 136  # the run ends one batch into its third epoch
 
 
-def colorizer(width: int = 4, ema_decay: float = 0.0) -> Colorizer:
+def colorizer(width: int = 4, ema_decay: float = 0.0, images: int = IMAGES) -> Colorizer:
     torch.manual_seed(0)
     return Colorizer(
         UNet(depth=6, width=width, dropout=0.5),
         PatchGAN(layers=2, width=4),
         Vanilla(),
         {"l1": L1(50.0), "rarity": RarityL1(50.0)},
-        images=IMAGES,
+        images=images,
         ema_decay=ema_decay,
     )
 
@@ -84,6 +84,19 @@ def test_resumed_run_equals_the_uninterrupted_one(
     assert set(losses(tmp_path / "whole")) == set(range(BATCH, IMAGES + 1, BATCH))
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_what_the_losses_saw_of_the_data_is_the_log_s_first_row(tmp_path: Path) -> None:
+    fit(tmp_path, validate_every=EPOCH)
+    with (tmp_path / "log" / "version_0" / "metrics.csv").open() as file:
+        first = next(csv.DictReader(file))
+    assert {name for name, value in first.items() if value} == {
+        "step",
+        *(f"losses.rarity.weights/{key}" for key in ("mean", "least", "most")),
+    }
+    assert float(first["losses.rarity.weights/mean"]) == pytest.approx(1)
+    fit(tmp_path, validate_every=EPOCH, resume=tmp_path / "checkpoints" / "last.ckpt", model=colorizer(images=200))
+    assert "losses." not in (tmp_path / "log" / "version_1" / "metrics.csv").read_text()
 
 
 def test_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:

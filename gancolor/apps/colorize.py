@@ -27,6 +27,7 @@ def parser() -> ArgumentParser:
     option("--checkpoint", type=str, required=True, help="a colorizer that train.py wrote, such as best.ckpt")
     option("--output", type=str, default="colorized", help="folder for the results")
     option("--size", type=int, help="short side the colorizer sees, in pixels; by default that of its training")
+    option("--samples", type=int, help="write that many different results of each photograph, NAME-1.png and so on")
     option("--overwrite", action="store_true", help="replace results of an earlier run")
     return result
 
@@ -38,14 +39,23 @@ def run(given: list[str]) -> int:
     for path in (*inputs, checkpoint):
         if not path.exists():
             raise InputError(f"{path}: there is no such file or folder")
+    if asked.samples is not None and asked.samples < 1:
+        raise InputError(f"--samples is {asked.samples}: it must be at least 1")
     plan = _plan(inputs, output)
-    _refuse_loss(plan, asked.overwrite)
-    unreadable = _carry_out(plan, checkpoint, asked.size)
+    _refuse_loss({name: plan[place] for place in plan for name, _ in _results(place, asked.samples)}, asked.overwrite)
+    unreadable = _carry_out(plan, checkpoint, asked.size, asked.samples)
     tqdm.write(f"{len(plan) - unreadable} colorized, {unreadable} could not be read; see {output}")
     return 1 if unreadable else 0
 
 
-def _carry_out(plan: dict[Path, Path], checkpoint: Path, size: int | None) -> int:
+def _results(place: Path, samples: int | None) -> list[tuple[Path, int | None]]:
+    """The name of each result of a photograph, and the number of its sample: one result and none, or NAME-1.png …."""
+    if samples is None:
+        return [(place, None)]
+    return [(place.with_name(f"{place.stem}-{i + 1}{place.suffix}"), i) for i in range(samples)]
+
+
+def _carry_out(plan: dict[Path, Path], checkpoint: Path, size: int | None, samples: int | None) -> int:
     """Colorize each photograph into its place; returns how many were unreadable, which are named and left out."""
     from gancolor.checkpoint import load
     from gancolor.data.decoding import decode
@@ -54,16 +64,17 @@ def _carry_out(plan: dict[Path, Path], checkpoint: Path, size: int | None) -> in
 
     trained = load(checkpoint)
     unreadable = 0
-    for result, photograph in tqdm(plan.items(), disable=len(plan) == 1, unit="image"):
+    for place, photograph in tqdm(plan.items(), disable=len(plan) == 1, unit="image"):
         try:
             rgb = decode(photograph)
         except Unreadable as error:
             tqdm.write(str(error), file=sys.stderr)
             unreadable += 1
             continue
-        colored = colorize(trained.generator, rgb, trained.size if size is None else size)
-        result.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(colored.permute(1, 2, 0).numpy()).save(result)
+        for result, sample in _results(place, samples):
+            colored = colorize(trained.generator, rgb, trained.size if size is None else size, sample)
+            result.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(colored.permute(1, 2, 0).numpy()).save(result)
     return unreadable
 
 

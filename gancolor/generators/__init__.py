@@ -1,5 +1,6 @@
 """Networks that predict color from lightness."""
 
+from gancolor.generators.heads import BinHead, RegressionHead
 from gancolor.generators.unet import UNet
 
-__all__ = ["UNet"]
+__all__ = ["BinHead", "RegressionHead", "UNet"]

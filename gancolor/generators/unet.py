@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gancolor.errors import InputError
-from gancolor.interfaces import Generator, Prediction
+from gancolor.generators.heads import RegressionHead
+from gancolor.interfaces import Generator, Head, Prediction
 from gancolor.layers import NORMS, Norm, initialize, needs_bias
 
 
@@ -22,20 +23,31 @@ class UNet(Generator):
         norm: normalization between the convolutions.
         dropout: drop-out probability on the way up, from the fifth level down to the last but one: at three levels of
             eight, at none of five (as in pix2pix's PyTorch code).
+        head: what makes a prediction of the last maps; by default a RegressionHead, as in pix2pix. A head that reads
+            maps at half or a quarter of the resolution spares the last levels on the way up.
     """
 
     def __init__(
-        self, in_channels: int = 1, depth: int = 8, width: int = 64, norm: Norm = "batch", dropout: float = 0.5
+        self,
+        in_channels: int = 1,
+        depth: int = 8,
+        width: int = 64,
+        norm: Norm = "batch",
+        dropout: float = 0.5,
+        head: Head | None = None,
     ):
         super().__init__()
         if depth < 3:
             raise InputError(f"UNet: depth is {depth}, must be at least 3")
         self.in_channels, self.depth, self.width, self.dropout = in_channels, depth, width, dropout
         self.norm: Norm = norm
+        self.head = head
+        self.predict = RegressionHead() if head is None else head
         self.stride = 2**depth
         widths = [width * min(2**level, 8) for level in range(depth)]
         self.down = nn.ModuleList(self._down(level, widths) for level in range(depth))
-        self.up = nn.ModuleList(self._up(level, widths) for level in reversed(range(depth)))
+        last = self.predict.reduction.bit_length() - 1  # the level at whose resolution the head reads
+        self.up = nn.ModuleList(self._up(level, widths, last) for level in reversed(range(last, depth)))
         initialize(self)
 
     def _down(self, level: int, widths: list[int]) -> nn.Sequential:
@@ -47,11 +59,11 @@ class UNet(Generator):
             *([] if outermost or innermost else [NORMS[self.norm](widths[level])]),
         )
 
-    def _up(self, level: int, widths: list[int]) -> nn.Sequential:
+    def _up(self, level: int, widths: list[int], last: int) -> nn.Sequential:
         innermost = level == self.depth - 1
         below = widths[level] if innermost else 2 * widths[level]
-        if level == 0:
-            return nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(below, 2, 4, stride=2, padding=1))
+        if level == last:
+            return nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(below, self.predict.channels, 4, stride=2, padding=1))
         return nn.Sequential(
             nn.ReLU(),
             nn.ConvTranspose2d(below, widths[level - 1], 4, stride=2, padding=1, bias=needs_bias(self.norm)),
@@ -60,7 +72,7 @@ class UNet(Generator):
         )
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Prediction:
-        """Predict ab, in float32 also under autocast."""
+        """Predict as the head does."""
         skips: list[Tensor] = []
         for down in self.down:
             x = down(x)
@@ -68,4 +80,4 @@ class UNet(Generator):
         x = self.up[0](skips.pop())
         for up in self.up[1:]:
             x = up(torch.cat([skips.pop(), x], dim=1))
-        return Prediction(ab=torch.tanh(x.float()))
+        return self.predict(x)

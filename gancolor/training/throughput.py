@@ -127,10 +127,13 @@ def step_flops(colorizer: Colorizer, images: int) -> int:
     light, ab = (torch.empty(images, channels, *2 * [colorizer.size], device="meta") for channels in (1, 2))
     with torch.enable_grad(), FlopCounterMode(display=False) as counter:
         fake = Lab(light, generator(light).ab)
-        for pictures in Lab(light, ab), fake.detach():  # the discriminator's move
-            _sum(judge(pictures.stack())).backward()
-        judge.requires_grad_(False)
-        (_sum(judge(fake.stack())) + fake.ab.sum()).backward()
+        loss = fake.ab.sum()
+        if colorizer.adversarial.weight:  # without, nobody plays
+            for pictures in Lab(light, ab), fake.detach():
+                _sum(judge(pictures.stack())).backward()
+            judge.requires_grad_(False)
+            loss = loss + _sum(judge(fake.stack()))
+        loss.backward()
     return counter.get_total_flops()
 
 

@@ -135,7 +135,9 @@ class Training:
             warnings.filterwarnings("ignore", ".*method of metric ImageMean")  # no picture is readable in this share
             _keep(config, run_dir)
             if resume is None:
-                colorizer.measure(lambda: data.sample(self.measure_images))
+                found = colorizer.measure(lambda: data.sample(self.measure_images))
+                for logger in trainer.loggers if found else []:
+                    logger.log_metrics(found, step=0)
             trainer.fit(colorizer, train, val, ckpt_path=resume, weights_only=True)
         report(run_dir, evaluate, data.unreadable)
 
