@@ -71,7 +71,6 @@ class Checkpointing(Checkpoint):
         self.best: float | None = None
         self._leaving = 0
         self._validation_pending = False
-        self._polls = 0  # batches of a validation after which every process can ask
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Meet the other processes."""
@@ -107,10 +106,8 @@ class Checkpointing(Checkpoint):
             return
         assert isinstance(pl_module, Colorizer)
         self.guard.check(pl_module, weights=True)
-        # The last validation is not put off: a run that has seen all its images is not resumed.
-        self._polls = 0 if trainer.should_stop else self.preemption.fewest(int(sum(trainer.num_val_batches)))
-        if self._leaving and not trainer.should_stop:
-            self._leave_validation(trainer, pl_module)
+        self._leaving = self.preemption.poll()
+        self._leave_validation(trainer, pl_module)
 
     def on_validation_batch_end(
         self,
@@ -121,16 +118,19 @@ class Checkpointing(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Leave a validation that has just begun, or goes on for long."""
-        if not trainer.sanity_checking and batch_idx < self._polls:
+        """Leave in the midst of a validation, where one process does it alone.
+
+        Several of them have not equally many batches, so they cannot ask one another: they finish it.
+        """
+        if not trainer.sanity_checking and self.preemption.alone:
             self._leaving = self.preemption.poll()
-            if self._leaving:
-                self._leave_validation(trainer, pl_module)
+            self._leave_validation(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, and give the best its name."""
+        """Save, and give the best its name; a signal that came by now is left for before the next step."""
         if trainer.sanity_checking:
             return
+        self._leaving = self.preemption.agree()
         score = trainer.callback_metrics["val/psnr"].item()
         better = self.best is None or score > self.best
         if better:
@@ -138,9 +138,11 @@ class Checkpointing(Checkpoint):
         self._save(trainer, pl_module, also=[self.folder / BEST] if better else [])
 
     def _leave_validation(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._validation_pending = True
-        self._save(trainer, pl_module)
-        self._leave(self._leaving)
+        # The last validation is not put off: a run that has seen all its images is not resumed.
+        if self._leaving and not trainer.should_stop:
+            self._validation_pending = True
+            self._save(trainer, pl_module)
+            self._leave(self._leaving)
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, also: list[Path] | None = None) -> None:
         """Save the log and then the checkpoint, so that no row before it can be lost."""
