@@ -1,5 +1,6 @@
 """When a training is saved, and when it leaves: always between two steps, and at the same step on every process."""
 
+import errno
 import io
 import logging
 import signal
@@ -11,6 +12,7 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_fabric.utilities.types import _PATH
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities import rank_zero_only
 
 from gancolor import atomic
 from gancolor.checkpoint import read
@@ -25,6 +27,8 @@ LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 # What Lightning keeps of a validation that was cut off in its first batch: a resumed run begins with it.
 _CUT_OFF = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _log = logging.getLogger("gancolor")
 
@@ -49,7 +53,7 @@ class AtomicIO(TorchCheckpointIO):
             former = path.with_name(PREVIOUS) if self._sound or _is_sound(path) else None
             atomic.write(path, content.getbuffer(), options.get("also", ()), former)
         except OSError as error:
-            self.failure = f"{path} cannot be written ({error.strerror})"
+            self.failure = unwritten(path, error)
         else:
             self.failure, self._sound = None, True
 
@@ -152,7 +156,7 @@ class Checkpointing(Checkpoint):
             logger.save()
         trainer.save_checkpoint(self.folder / LAST, storage_options={"also": also or []})
         if failure := trainer.strategy.broadcast(self.io.failure):
-            raise Stopped(f"{failure}: make room there")
+            raise Stopped(failure)
 
     def _leave(self, number: int) -> None:
         raise Stopped(f"stopped by {signal.Signals(number).name}", exit_code(number))
@@ -174,6 +178,12 @@ class Checkpointing(Checkpoint):
         self.best = state_dict["best"]
 
 
+def unwritten(path: str | Path, error: OSError) -> str:
+    """Why a file cannot be written, and what helps where the disk is full."""
+    advice = ": make room there" if error.errno in FULL else ""
+    return f"{path} cannot be written ({error.strerror or error}){advice}"
+
+
 def _is_sound(path: Path) -> bool:
     try:
         read(path)
@@ -192,7 +202,8 @@ def newest(folder: Path) -> Path | None:
     for path in found:
         if _is_sound(path):
             if path.name != LAST:
-                _log.warning("%s is missing or damaged: going on with %s, the one before", folder / LAST, path)
+                say = rank_zero_only(_log.warning)  # all processes look
+                say("%s is missing or damaged: going on with %s, the one before", folder / LAST, path)
             return path
     if found:
         raise InputError(f"{' and '.join(map(str, found))}: damaged; begin again in another --run_dir")
