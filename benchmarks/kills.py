@@ -9,6 +9,7 @@ import csv
 import os
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import yaml
@@ -35,7 +36,7 @@ HERE = Path(__file__).parent
 TRAIN = HERE.parent / "train.py"
 BAR = re.compile(r"\|\s*([\d.]+)(k?)/[\d.]+k? \[")
 TMPFS = 64 * 2**20  # bytes, of which one run's checkpoints take a small part
-PATIENCE = 600  # seconds for a leg
+PATIENCE = 300  # seconds that a training may say nothing, its progress bar included
 
 Kill = Callable[["Leg"], None]
 
@@ -57,9 +58,12 @@ class Leg:
     said: str = ""
 
     def follow(self, until: float) -> bool:
-        """Read its progress bar up to a place; whether it came that far."""
-        assert self.process.stderr is not None
-        while block := os.read(self.process.stderr.fileno(), 65536):
+        """Read its progress bar up to a place; whether it came that far.
+
+        Raises:
+            TimeoutError: it said nothing for too long, and was killed.
+        """
+        while block := self._read():
             self.said += block.decode(errors="replace")
             if places := BAR.findall(self.said[-400:]):
                 number, thousand = places[-1]
@@ -69,11 +73,30 @@ class Leg:
         return False
 
     def end(self) -> int:
-        """Wait for its end, and return the exit code."""
+        """Wait for its end, and return the exit code.
+
+        Raises:
+            TimeoutError: it said nothing for too long, and was killed.
+        """
         self.follow(until=float("inf"))
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._give_up()
+        finally:
+            assert self.process.stderr is not None
+            self.process.stderr.close()
+
+    def _read(self) -> bytes:
+        """What it says next; nothing when all its processes have ended."""
         assert self.process.stderr is not None
-        self.process.stderr.close()
-        return self.process.wait(PATIENCE)
+        ready, _, _ = select.select([self.process.stderr], [], [], PATIENCE)
+        return os.read(self.process.stderr.fileno(), 65536) if ready else self._give_up()
+
+    def _give_up(self) -> NoReturn:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        raise TimeoutError(f"the training hangs: nothing for {PATIENCE} s after {self.said[-3000:]}")
 
     @property
     def line(self) -> str:
@@ -230,7 +253,7 @@ def _repeats(column: str) -> bool:
 def kill_and_look(leg: Leg, name: str, place: int, rows: Table) -> bool:
     """Let a leg come to a place, kill it there, and judge what it leaves; whether all is well."""
     if not leg.follow(until=place):
-        rows.add_row(name, str(place), "", "", "", f"ended by itself, {leg.process.wait()}: {leg.line}")
+        rows.add_row(name, str(place), "", "", "", f"ended by itself, {leg.end()}: {leg.line}")
         return False
     seen, blow = leg.images, BLOWS[name]
     blow.strike(leg)

@@ -3,12 +3,14 @@
 import errno
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from pytorch_lightning.utilities import rank_zero_only
 from runs import BATCH, IMAGES, SAVE, VALIDATE, assert_same_run, fit, rows
 from torch import Tensor
 
@@ -186,6 +188,28 @@ def test_a_full_disk_costs_the_run_and_not_the_checkpoint(
     fit(tmp_path, resume=True)
     if where != "log":  # whose rows of before the disk was full are lost with the file that we took away
         assert_same_run(tmp_path, whole)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
+def test_what_is_not_a_full_disk_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(atomic, "write", Mock(side_effect=OSError(number, os.strerror(number))))
+    line = rf"last\.ckpt cannot be written \({os.strerror(number)}\); nothing was saved yet: begin again$"
+    with pytest.raises(Stopped, match=line):
+        fit(tmp_path)
+
+
+def test_only_the_first_process_says_which_checkpoint_it_goes_on_with(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    previous = Path(shutil.copy(whole / "checkpoints" / "previous.ckpt", tmp_path))
+    assert newest(tmp_path) == previous
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    assert newest(tmp_path) == previous
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/last.ckpt is missing or damaged: going on with {previous}, the one before"
+    ]
 
 
 def test_a_damaged_checkpoint_does_not_push_the_good_one_out(

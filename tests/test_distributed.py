@@ -2,6 +2,9 @@
 
 import csv
 import math
+import os
+import re
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +21,14 @@ from gancolor.adversarial import Hinge, LeastSquares, Vanilla
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
-from gancolor.errors import InputError
+from gancolor.errors import InputError, Stopped
 from gancolor.generators import BinHead, UNet
 from gancolor.interfaces import Batch, ColorLoss, Head, Objective, Source, Split, Unreadable
 from gancolor.layers import Norm
 from gancolor.loggers import TensorBoard, WandB
 from gancolor.losses import L1, BinCrossEntropy, RarityL1
 from gancolor.training import Training
+from gancolor.training.callbacks import Evaluate
 from gancolor.training.strategy import PerNetworkDDP
 
 BATCH, STEPS = 12, 4  # later the kinks of ReLU and L1 turn rounding into more than 1e-6
@@ -175,21 +179,60 @@ class Torn(Source):
         return torch.full((3, 32, 32), 10 * int(number), dtype=torch.uint8)
 
 
-@pytest.mark.parametrize(("val", "torn"), [(6, {1, 3, 5}), (6, {0, 2, 4}), (9, {1, 3, 5}), (25, {0, 2, 4, 6, 8, 10})])
+@pytest.mark.parametrize(
+    ("val", "torn"),
+    [(6, {1, 3, 5}), (6, {0, 2, 4}), (9, {1, 3, 5}), (25, {0, 2, 4, 6, 8, 10}), (24, {12, 14, 16, 18, 20, 22})],
+)
 def test_a_process_without_readable_validation_images_neither_hangs_nor_counts(
     tmp_path: Path, val: int, torn: set[int]
 ) -> None:
     def work(folder: Path, _rank: int) -> None:
         model = colorizer(Vanilla(), "group")
         del model.losses["rarity"]  # there are no colors to measure
-        model.images = BATCH
+        model.images = 3 * BATCH
         data = ColorData(Torn(val, torn), size=32, load_size=32, batch_size=BATCH, workers=0)
         Training(accelerator="cpu", validate_every=BATCH, log_every=1).fit(model, data, folder)
 
     for processes in 1, 2:
         together(processes, tmp_path / str(processes), partial(work, tmp_path / str(processes)), seconds=60)
-    [one], [two] = (validations(tmp_path / processes) for processes in ("1", "2"))
-    assert two == pytest.approx(one, abs=1e-3)
+    one, two = (validations(tmp_path / processes) for processes in ("1", "2"))
+    assert len(one) == len(two) == 3
+    for left, right in zip(one, two, strict=True):
+        assert right == pytest.approx(left, abs=1e-3)
+
+
+def test_a_signal_in_a_validation_of_several_processes_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although one of them has a batch less, for it cannot read one; the resumed run does not validate again."""
+    data = ColorData(Torn(24, {12, 14, 16, 18, 20, 22}), size=32, load_size=32, batch_size=BATCH, workers=0)
+    training, seen = Training(accelerator="cpu", validate_every=BATCH, log_every=1), list[int]()
+    start = Evaluate.on_validation_start
+
+    def on_validation_start(self: Evaluate, trainer: Any, pl_module: Any) -> None:
+        start(self, trainer, pl_module)
+        if not trainer.sanity_checking:
+            seen.append(pl_module.images_seen)
+            if distributed.get_rank() == 1 and pl_module.images_seen == BATCH:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def work(resume: Path | None, _rank: int) -> tuple[list[int], str]:
+        model = colorizer(Vanilla(), "group")
+        del model.losses["rarity"]
+        model.images = 3 * BATCH
+        try:
+            training.fit(model, data, tmp_path / "run", resume)
+        except Stopped as stopped:
+            return seen, str(stopped)
+        return seen, "done"
+
+    monkeypatch.setattr(Evaluate, "on_validation_start", on_validation_start)
+    [(first, why), (second, _)] = together(2, tmp_path, partial(work, None), seconds=60)
+    assert first == second == [BATCH]
+    assert re.search(rf"^stopped by SIGTERM; .* has seen {BATCH} images", why)
+    again = together(2, tmp_path, partial(work, tmp_path / "run" / "checkpoints" / "last.ckpt"), seconds=60)
+    assert again == [([2 * BATCH, 3 * BATCH], "done")] * 2
+    assert len(validations(tmp_path / "run")) == 1
 
 
 def test_only_the_first_process_writes_and_only_into_its_own_folder(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks import kills
 from benchmarks.kills import Leg, configuration, content, differences, start
 from gancolor.training.checkpointing import newest
 
@@ -41,6 +42,24 @@ def two(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def assert_same(left: Path, right: Path) -> None:
     assert not list(differences(content(left), content(right)))
+
+
+@pytest.mark.parametrize("closed", ["", "os.close(2); "])  # a process that says nothing; one that cannot any more
+def test_a_training_that_hangs_is_killed_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    code = f"import os, time; os.fork(); print(os.getpid(), flush=True); {closed}time.sleep(600)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    monkeypatch.setattr(kills, "PATIENCE", 0.5)
+    with process.stdout:
+        assert len({process.stdout.readline() for _ in range(2)}) == 2
+        with pytest.raises(TimeoutError, match="the training hangs"):
+            Leg(process, tmp_path).end()
+        assert process.returncode == -signal.SIGKILL
+        assert process.stdout.read() == b""  # whose other end both held
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """When a training is saved, and when it leaves: always between two steps, and at the same step on every process."""
 
+import errno
 import io
 import logging
 import signal
@@ -11,6 +12,7 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from lightning_fabric.utilities.types import _PATH
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities import rank_zero_only
 
 from gancolor import atomic
 from gancolor.checkpoint import read
@@ -25,6 +27,8 @@ LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 # What Lightning keeps of a validation that was cut off in its first batch: a resumed run begins with it.
 _CUT_OFF = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _log = logging.getLogger("gancolor")
 
@@ -49,7 +53,7 @@ class AtomicIO(TorchCheckpointIO):
             former = path.with_name(PREVIOUS) if self._sound or _is_sound(path) else None
             atomic.write(path, content.getbuffer(), options.get("also", ()), former)
         except OSError as error:
-            self.failure = f"{path} cannot be written ({error.strerror})"
+            self.failure = unwritten(path, error)
         else:
             self.failure, self._sound = None, True
 
@@ -71,7 +75,6 @@ class Checkpointing(Checkpoint):
         self.best: float | None = None
         self._leaving = 0
         self._validation_pending = False
-        self._polls = 0  # batches of a validation after which every process can ask
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Meet the other processes."""
@@ -107,10 +110,8 @@ class Checkpointing(Checkpoint):
             return
         assert isinstance(pl_module, Colorizer)
         self.guard.check(pl_module, weights=True)
-        # The last validation is not put off: a run that has seen all its images is not resumed.
-        self._polls = 0 if trainer.should_stop else self.preemption.fewest(int(sum(trainer.num_val_batches)))
-        if self._leaving and not trainer.should_stop:
-            self._leave_validation(trainer, pl_module)
+        self._leaving = self.preemption.poll()
+        self._leave_validation(trainer, pl_module)
 
     def on_validation_batch_end(
         self,
@@ -121,16 +122,19 @@ class Checkpointing(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Leave a validation that has just begun, or goes on for long."""
-        if not trainer.sanity_checking and batch_idx < self._polls:
+        """Leave in the midst of a validation, where one process does it alone.
+
+        Several of them have not equally many batches, so they cannot ask one another: they finish it.
+        """
+        if not trainer.sanity_checking and self.preemption.alone:
             self._leaving = self.preemption.poll()
-            if self._leaving:
-                self._leave_validation(trainer, pl_module)
+            self._leave_validation(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, and give the best its name."""
+        """Save, and give the best its name; a signal that came by now is left for before the next step."""
         if trainer.sanity_checking:
             return
+        self._leaving = self.preemption.agree()
         score = trainer.callback_metrics["val/psnr"].item()
         better = self.best is None or score > self.best
         if better:
@@ -138,9 +142,11 @@ class Checkpointing(Checkpoint):
         self._save(trainer, pl_module, also=[self.folder / BEST] if better else [])
 
     def _leave_validation(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._validation_pending = True
-        self._save(trainer, pl_module)
-        self._leave(self._leaving)
+        # The last validation is not put off: a run that has seen all its images is not resumed.
+        if self._leaving and not trainer.should_stop:
+            self._validation_pending = True
+            self._save(trainer, pl_module)
+            self._leave(self._leaving)
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, also: list[Path] | None = None) -> None:
         """Save the log and then the checkpoint, so that no row before it can be lost."""
@@ -150,7 +156,7 @@ class Checkpointing(Checkpoint):
             logger.save()
         trainer.save_checkpoint(self.folder / LAST, storage_options={"also": also or []})
         if failure := trainer.strategy.broadcast(self.io.failure):
-            raise Stopped(f"{failure}: make room there")
+            raise Stopped(failure)
 
     def _leave(self, number: int) -> None:
         raise Stopped(f"stopped by {signal.Signals(number).name}", exit_code(number))
@@ -172,6 +178,12 @@ class Checkpointing(Checkpoint):
         self.best = state_dict["best"]
 
 
+def unwritten(path: str | Path, error: OSError) -> str:
+    """Why a file cannot be written, and what helps where the disk is full."""
+    advice = ": make room there" if error.errno in FULL else ""
+    return f"{path} cannot be written ({error.strerror or error}){advice}"
+
+
 def _is_sound(path: Path) -> bool:
     try:
         read(path)
@@ -190,7 +202,8 @@ def newest(folder: Path) -> Path | None:
     for path in found:
         if _is_sound(path):
             if path.name != LAST:
-                _log.warning("%s is missing or damaged: going on with %s, the one before", folder / LAST, path)
+                say = rank_zero_only(_log.warning)  # all processes look
+                say("%s is missing or damaged: going on with %s, the one before", folder / LAST, path)
             return path
     if found:
         raise InputError(f"{' and '.join(map(str, found))}: damaged; begin again in another --run_dir")

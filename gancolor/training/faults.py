@@ -1,19 +1,17 @@
 """What can happen to a training that is nobody's mistake, in one line each."""
 
-import errno
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from gancolor.checkpoint import KEY, read
 from gancolor.errors import InputError, Stopped
-from gancolor.training.checkpointing import CHECKPOINTS, newest
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+from gancolor.training.checkpointing import CHECKPOINTS, FULL, newest, unwritten
 
 
 @contextmanager
@@ -27,18 +25,22 @@ def one_line(trainer: pl.Trainer, run_dir: Path) -> Iterator[None]:
     Raises:
         Stopped: it ended before its time; empty where another process speaks.
     """
-    try:
-        yield
-    except Exception as error:
-        agreed = _stopped(error)  # every process raises it at the same step
-        if agreed is None:
-            _end_children(trainer)
-        stopped = agreed or _understood(error, run_dir)
-        if stopped is None:
-            raise
-        if agreed and not trainer.is_global_zero:
-            raise Stopped("", 0 if _is_child(trainer) else agreed.code) from None
-        raise Stopped(f"{stopped}; {_whereabouts(run_dir)}", stopped.code) from None
+    with ExitStack() as at_last:
+        at_last.callback(_end_children, trainer)
+        try:
+            yield
+        except (Stopped, OSError, RuntimeError, EOFError) as error:
+            if agreed := _stopped(error):  # every process raises it at the same step, and ends by itself
+                at_last.pop_all()
+            else:
+                _unwatch_children(trainer)
+            stopped = agreed or _understood(error, run_dir)
+            if stopped is None:
+                raise
+            if agreed and not trainer.is_global_zero:
+                raise Stopped("", 0 if _is_child(trainer) else agreed.code) from None
+            raise Stopped(f"{stopped}; {_whereabouts(run_dir)}", stopped.code) from None
+        at_last.pop_all()
 
 
 def _stopped(error: BaseException | None) -> Stopped | None:
@@ -50,8 +52,8 @@ def _stopped(error: BaseException | None) -> Stopped | None:
 
 def _understood(error: Exception, run_dir: Path) -> Stopped | None:
     """What befell this process alone, in words."""
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return Stopped(f"{error.filename or run_dir} cannot be written ({error.strerror}): make room there")
+    if isinstance(error, OSError) and error.errno in FULL:
+        return Stopped(unwritten(error.filename or run_dir, error))
     killed = isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
     if killed or isinstance(error, ConnectionError | EOFError):  # the latter while it handed a batch over
         reason = str(error).splitlines()[0].rstrip(". ")
@@ -81,5 +83,17 @@ def _is_child(trainer: pl.Trainer) -> bool:
 
 def _end_children(trainer: pl.Trainer) -> None:
     """End the processes that Lightning started: they would wait for this one. Other launchers see to it themselves."""
+    _unwatch_children(trainer)
     if trainer.strategy.launcher is not None:
         trainer.strategy.launcher.kill(signal.SIGKILL)
+
+
+def _unwatch_children(trainer: pl.Trainer) -> None:
+    """Take the children from Lightning's observer, or it kills this process before it has spoken when one of them dies.
+
+    It looks every five seconds at the launcher's own list of them, and is content when that is empty.
+    """
+    launcher = trainer.strategy.launcher
+    if isinstance(launcher, _SubprocessScriptLauncher):
+        watched, launcher.procs = launcher.procs, launcher.procs.copy()
+        watched.clear()

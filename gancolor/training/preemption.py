@@ -45,6 +45,11 @@ class Preemption:
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             self._group = dist.new_group(backend="gloo")
 
+    @property
+    def alone(self) -> bool:
+        """Whether there are no other processes to agree with."""
+        return self._group is None
+
     def poll(self) -> int:
         """The signal that all processes stop for, or 0; of several processes, as of the last call."""
         if self._group is None:
@@ -60,13 +65,6 @@ class Preemption:
         """The signal that all processes stop for, or 0, as of now."""
         self.poll()
         return self.poll()
-
-    def fewest(self, count: int) -> int:
-        """The smallest of the processes' numbers, for those that must poll equally often."""
-        number = torch.tensor(count)
-        if self._group is not None:
-            dist.all_reduce(number, dist.ReduceOp.MIN, self._group)
-        return int(number)
 
     def _receive(self) -> int:
         if self._sent is None:
