@@ -1,5 +1,6 @@
 """``gancolor pack`` and ``gancolor verify``: what they write, keep and say, through the command line."""
 
+import errno
 import io
 import json
 import multiprocessing
@@ -152,6 +153,35 @@ def test_unreadable_ones_are_named_listed_and_left_out(
     assert packed(photographs, tmp_path / "shards") == 1  # again, from what is written
     (photographs / "broken.jpg").unlink()
     assert packed(photographs, tmp_path / "others") == 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_failing_disk_ends_the_packing_and_leaves_no_photograph_out(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, workers: int
+):
+    packed(photographs, tmp_path / "undisturbed")
+    read = Path.read_bytes
+
+    def fails(path: Path) -> bytes:
+        if path.name == "ü 9.x.jpg":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return read(path)
+
+    shards = tmp_path / "shards"
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "read_bytes", fails)
+        assert packed(photographs, shards, "--workers", workers) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gancolor: ")]
+    assert line.endswith("ü 9.x.jpg: Stale file handle; once it can be read, the same command goes on where it stood")
+    assert not (shards / "train.json").exists()
+    packed(photographs, shards)
+    assert contents(shards) == contents(tmp_path / "undisturbed")
+
+
+def test_a_photograph_that_is_gone_is_left_out(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (photographs / "gone.jpg").symlink_to("nowhere")
+    assert packed(photographs, tmp_path / "shards") == 1
+    assert "gone.jpg is left out: No such file or directory" in capsys.readouterr().err
 
 
 def test_nothing_readable_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
