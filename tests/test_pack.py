@@ -298,3 +298,4 @@ def test_verify_finds_one_flipped_byte(photographs: Path, tmp_path: Path, capsys
         packed(photographs, shards)
         assert code(["verify", shards]) == 0
     assert code(["verify", tmp_path]) == 2
+    assert f"gancolor: there is no {tmp_path / 'train.json'}; run `gancolor pack" in capsys.readouterr().err

@@ -22,11 +22,9 @@ from gancolor import atomic
 from gancolor.data.augment import resize
 from gancolor.data.decoding import decode, is_plain
 from gancolor.data.photographs import Folder, ImageFolder, ListFile
-from gancolor.data.shard_index import Place, save_index
+from gancolor.data.shard_index import SPLITS, Place, save_index
 from gancolor.errors import InputError
 from gancolor.interfaces import Split, Unreadable
-
-_SPLITS: tuple[Split, Split] = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,10 @@ def pack(source: Folder | ImageFolder | ListFile, folder: Path, packing: Packing
         InputError: the disk of the photographs fails, not one of them can be read, or something else lies in the
             folder.
     """
-    names = {split: source.names(split) for split in _SPLITS}
-    _begin(folder, {**asdict(packing), **{split: _digest(names[split]) for split in _SPLITS}})
+    names = {split: source.names(split) for split in SPLITS}
+    _begin(folder, {**asdict(packing), **{split: _digest(names[split]) for split in SPLITS}})
     unreadable: dict[str, str] = {}
-    for split in _SPLITS:
+    for split in SPLITS:
         records = _write_shards(_Jpegs(source, split, names[split], packing), folder, workers)
         unreadable |= _finish(folder, split, names[split], records)
     if len(unreadable) == len(set().union(*names.values())):
@@ -137,7 +135,7 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
     changed = [key for key in plan if plan[key] != earlier.get(key)]
     if changed:
         key = changed[0]
-        was = "of other photographs" if key in _SPLITS else f"with {key} {earlier.get(key)}, not {plan[key]}"
+        was = "of other photographs" if key in SPLITS else f"with {key} {earlier.get(key)}, not {plan[key]}"
         raise InputError(f"{folder} holds shards {was}: choose a new folder")
 
 
