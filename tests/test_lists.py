@@ -8,7 +8,7 @@ import pytest
 
 from gancolor.data import ColorData, Scenes
 from gancolor.data.lists import Part, exclusions
-from gancolor.interfaces import Split
+from gancolor.interfaces import Source, Split
 
 LETTERS = "abcdef"
 
@@ -56,7 +56,7 @@ class Counted(Sequence[str]):
         return map(self.__getitem__, range(1000))
 
 
-class Many(Scenes):
+class Many(Source):
     def names(self, split: Split) -> Sequence[str]:
         return Counted()
 
