@@ -279,6 +279,14 @@ def test_takes_splits_and_lists_for_what_they_are(
     assert "gancolor: holdout is 2" in capsys.readouterr().err
 
 
+def test_refuses_to_pack_shards(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    packed(photographs, tmp_path / "shards")
+    capsys.readouterr()
+    assert packed(tmp_path / "shards", tmp_path / "more") == 2
+    assert f"gancolor: {tmp_path / 'shards'} holds shards already: name the photographs" in capsys.readouterr().err
+    assert not (tmp_path / "more").exists()
+
+
 def test_verify_finds_one_flipped_byte(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     shards = tmp_path / "shards"
     packed(photographs, shards)
