@@ -1,11 +1,10 @@
-"""What our HTML reports share: plots in the page's own ink, pictures inside the file, writing without torn files."""
+"""What our HTML reports share: plots in the page's own ink, pictures inside the file."""
 
 import base64
 import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -68,16 +67,3 @@ def picture(rgb: UInt8[np.ndarray, "h w 3"], largest: int = LARGEST) -> tuple[st
         image.save(text, "JPEG", quality=92, subsampling=0)
     kind = "webp" if tiny else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(text.getvalue()).decode()}", image.width, image.height, tiny
-
-
-def replace(path: Path, content: str, errors: str = "backslashreplace") -> None:
-    """Write a file so that a crash leaves the old one or the new one, never half of one.
-
-    Args:
-        path: the file.
-        content: its text.
-        errors: what becomes of names of files that are not Unicode; see :func:`open`.
-    """
-    part = path.with_name(path.name + ".part")
-    part.write_text(content, encoding="utf-8", errors=errors)
-    part.replace(path)

@@ -172,7 +172,7 @@ def test_what_a_list_names_is_left_out_of_training_and_of_nothing_else(tmp_path:
     given = exclude(tmp_path, "# gray", "train3", "", "  ./train7  ", "#train5", "val1")
     made = data(Noise(), exclude=given)
     kept = [f"train{index}" for index in range(12) if index not in (3, 7)]
-    assert made.train_loader().images.names == kept
+    assert list(made.train_loader().images.names) == kept
     assert len(list(made.train_loader())) == 2
     assert sum(len(batch) for batch in made.sample(100)) == 10
     assert sum(len(batch.indices) for batch in made.val_loader()) == 5

@@ -432,6 +432,29 @@ def test_what_has_changed_is_examined_again(tmp_path: Path) -> None:
     assert len(kept.read_bytes().splitlines()) == 6  # another size is another examination
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: line[: len(line) // 2],
+        lambda line: b"\0" * 50,
+        lambda line: b"[1]",
+        lambda line: line.replace(b'"width"', b'"breadth"'),
+        lambda line: line.replace(b'"sha256"', b'"md5"'),
+        lambda line: line.replace(b"}", b', "new": 1}'),
+    ],
+)
+def test_a_line_that_is_damaged_or_of_another_version_is_examined_again(
+    change: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    folder = Folder(str(save(tmp_path / "photos", numbered(scenes(3)))), holdout=0.0)
+    kept, wanted = tmp_path / "kept", folder.names("train")
+    before = survey.survey(folder, wanted, SIZE, 0, kept, "")
+    first, second, third = kept.read_bytes().splitlines()
+    kept.write_bytes(b"\n".join([first, change(second), third, b""]))
+    assert survey.survey(folder, wanted, SIZE, 0, kept, "") == before
+    assert [line for line in kept.read_bytes().splitlines() if line in (first, second, third)] == [first, third, second]
+
+
 @pytest.mark.parametrize("layout", ["folder", "imagefolder", "list"])
 def test_names_are_those_of_training(layout: str, tmp_path: Path) -> None:
     save(tmp_path, {f"{split}/c/{index}.png": rgb for split in ("train", "val") for index, rgb in enumerate(scenes(4))})

@@ -1,5 +1,6 @@
 """``gancolor pack`` and ``gancolor verify``: what they write, keep and say, through the command line."""
 
+import errno
 import io
 import json
 import multiprocessing
@@ -154,6 +155,35 @@ def test_unreadable_ones_are_named_listed_and_left_out(
     assert packed(photographs, tmp_path / "others") == 0
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_failing_disk_ends_the_packing_and_leaves_no_photograph_out(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, workers: int
+):
+    packed(photographs, tmp_path / "undisturbed")
+    read = Path.read_bytes
+
+    def fails(path: Path) -> bytes:
+        if path.name == "ü 9.x.jpg":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return read(path)
+
+    shards = tmp_path / "shards"
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "read_bytes", fails)
+        assert packed(photographs, shards, "--workers", workers) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gancolor: ")]
+    assert line.endswith("ü 9.x.jpg: Stale file handle; once it can be read, the same command goes on where it stood")
+    assert not (shards / "train.json").exists()
+    packed(photographs, shards)
+    assert contents(shards) == contents(tmp_path / "undisturbed")
+
+
+def test_a_photograph_that_is_gone_is_left_out(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (photographs / "gone.jpg").symlink_to("nowhere")
+    assert packed(photographs, tmp_path / "shards") == 1
+    assert "gone.jpg is left out: No such file or directory" in capsys.readouterr().err
+
+
 def test_nothing_readable_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "a.jpg").write_text("none")
     assert packed(tmp_path, tmp_path / "shards") == 2
@@ -249,6 +279,14 @@ def test_takes_splits_and_lists_for_what_they_are(
     assert "gancolor: holdout is 2" in capsys.readouterr().err
 
 
+def test_refuses_to_pack_shards(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    packed(photographs, tmp_path / "shards")
+    capsys.readouterr()
+    assert packed(tmp_path / "shards", tmp_path / "more") == 2
+    assert f"gancolor: {tmp_path / 'shards'} holds shards already: name the photographs" in capsys.readouterr().err
+    assert not (tmp_path / "more").exists()
+
+
 def test_verify_finds_one_flipped_byte(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     shards = tmp_path / "shards"
     packed(photographs, shards)
@@ -268,3 +306,4 @@ def test_verify_finds_one_flipped_byte(photographs: Path, tmp_path: Path, capsys
         packed(photographs, shards)
         assert code(["verify", shards]) == 0
     assert code(["verify", tmp_path]) == 2
+    assert f"gancolor: there is no {tmp_path / 'train.json'}; run `gancolor pack" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gancolor import atomic
 from gancolor.data import ColorData, Folder, ListFile, Shards
 from gancolor.data import shards as shards_module
 from gancolor.data.packing import Packing, pack
@@ -178,6 +179,46 @@ def test_a_broken_index_is_named(shards: Path):
     (shards / "train.json").write_text("{")
     with pytest.raises(ValueError, match=r"train\.json is damaged"):
         Shards(str(shards)).names("train")
+
+
+@pytest.mark.parametrize("name", ["train.txt", "train.npy"])
+def test_a_torn_index_is_named(shards: Path, name: str):
+    size = (shards / name).stat().st_size
+    os.truncate(shards / name, size - 8)
+    with pytest.raises(ValueError, match=rf"train\.(txt|npy) has {size - 8} bytes, but was written with {size}; run"):
+        Shards(str(shards)).names("train")
+
+
+def test_an_index_of_another_version_is_refused(shards: Path):
+    path = shards / "train.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(ValueError, match=r"train\.json is of version 2, and this gancolor reads version 1; run `ganc"):
+        Shards(str(shards)).names("train")
+
+
+@pytest.mark.parametrize("files", [0, 1, 2])
+def test_an_index_is_never_part_new_and_part_old(
+    shards: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, files: int
+):
+    """Killed at any moment while it is written anew, it is none at all; then the same packing completes it."""
+    write, written = atomic.write, []
+
+    def killed(path: Path, content: bytes) -> None:
+        if len(written) == files:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        write(path, content)
+
+    before = (shards / "train.json").read_bytes()
+    monkeypatch.setattr(atomic, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pack(Folder(str(folder), holdout=0.2), shards, PACKING, 0)
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError, match=r"there is no .*train\.json; run `gancolor pack"):
+        Shards(str(shards)).names("train")
+    pack(Folder(str(folder), holdout=0.2), shards, PACKING, 0)
+    assert (shards / "train.json").read_bytes() == before
+    assert len(Shards(str(shards)).names("train")) > 0
 
 
 def test_what_is_damaged_later_is_reported_with_photograph_and_shard(shards: Path, caplog: pytest.LogCaptureFixture):

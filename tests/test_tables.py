@@ -236,7 +236,7 @@ def test_latex_compiles(tmp_path):
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "table.md"
+    path = tmp_path / "table.json"
     path.write_text("old")
 
     def interrupted(part, *_):
@@ -244,7 +244,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(path), "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        tables.replace(path, "new")
+        tables.write(bare(), tmp_path)
     assert path.read_text() == "old"
 
 

@@ -1,6 +1,5 @@
 """``gancolor doctor PHOTOGRAPHS --output REPORT``."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from gancolor import arguments
+from gancolor.apps.processors import processors
 from gancolor.errors import InputError
 
 # Whatever needs torch is imported inside the functions, so that --help and a mistake are answered at once.
@@ -30,9 +30,9 @@ def parser() -> ArgumentParser:
     option("--against", type=str, metavar="EVALUATION", help="folder or list that training must not have seen")
     option("--size", type=int, default=256, help="data.size of the training to come, in pixels")
     option("--colorfulness", type=float, default=15.0, help="an image with less is nearly gray")
-    option("--holdout", type=float, default=0.05, help="data.source.holdout of the training, if DATA is one folder")
+    option("--holdout", type=float, help="data.source.holdout of the training, if DATA is one folder: by default 0.05")
     option("--keep", nargs="+", type=str, default=[], metavar="KIND", help=f"not on the list: {', '.join(_HARMFUL)}")
-    option("--workers", type=int, default=os.cpu_count() or 1, help="processes that look")
+    option("--workers", type=int, default=processors(), help="processes that look")
     return result
 
 
@@ -50,11 +50,11 @@ def run(given: list[str]) -> int:
 
     from gancolor.doctor.checkup import Asked, checkup, show
 
-    output = Path(asked.output)
+    output = Path(asked.output).expanduser()
     wanted = Asked(
-        data=Path(asked.data),
+        data=Path(asked.data).expanduser(),
         output=output,
-        against=Path(asked.against) if asked.against else None,
+        against=Path(asked.against).expanduser() if asked.against else None,
         size=asked.size,
         colorfulness=asked.colorfulness,
         holdout=asked.holdout,

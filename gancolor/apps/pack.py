@@ -1,6 +1,5 @@
 """``gancolor pack PHOTOGRAPHS SHARDS``."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -9,10 +8,11 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_t
 from tqdm import tqdm
 
 from gancolor import arguments
+from gancolor.apps.processors import processors
 from gancolor.errors import InputError
 
 if TYPE_CHECKING:
-    from gancolor.data.photographs import Folder, ImageFolder, ListFile
+    from gancolor.data import Folder, ImageFolder, ListFile
 
 _Quality = restricted_number_type("Quality", int, [(">=", 1), ("<=", 100)])
 _Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
@@ -38,7 +38,7 @@ def parser() -> ArgumentParser:
     )
     option("output", type=str, metavar="SHARDS", help="a new folder, or one that this command began to fill")
     option("--val", type=str, help="a folder of validation images, or for a text file another one")
-    option("--holdout", type=float, default=0.05, help="without validation images, the share to hold out")
+    option("--holdout", type=float, help="without validation images, the share to hold out: by default 0.05")
     option("--size", type=PositiveInt, default=286, help="short side in pixels, the data.load_size of the training")
     option("--quality", type=_Quality, default=90, help="of the JPEG files")
     option(
@@ -48,7 +48,7 @@ def parser() -> ArgumentParser:
         help="of color: 4:4:4 keeps all of it, 4:2:2 half and 4:2:0, as most photographs have it, a quarter",
     )
     option("--per_shard", type=PositiveInt, default=4096, help="photographs in a shard")
-    option("--workers", type=NonNegativeInt, default=_processors(), help="processes; 0 does it in one")
+    option("--workers", type=NonNegativeInt, default=processors(), help="processes; 0 does it in one")
     return result
 
 
@@ -70,20 +70,14 @@ def run(given: list[str]) -> int:
     return 1 if unreadable else 0
 
 
-def _processors() -> int:
-    """As many as this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _source(asked: Namespace) -> "Folder | ImageFolder | ListFile":
-    """The photographs that are meant, by what lies there."""
-    from gancolor.data.photographs import Folder, ImageFolder, ListFile
+    """The photographs that are meant."""
+    from gancolor.data import ListFile, Shards
+    from gancolor.data.layout import found_at
 
-    source = Path(asked.source).expanduser()
-    if source.is_file():
-        if asked.val is None:
-            raise InputError(f"{source} lists the training images: give the list of validation images with --val")
-        return ListFile(asked.source, asked.val)
-    if asked.val is None and (source / "train").is_dir() and (source / "val").is_dir():
-        return ImageFolder(asked.source)
-    return Folder(asked.source, asked.val, asked.holdout)
+    source = found_at(asked.source, asked.val, asked.holdout)
+    if isinstance(source, Shards):
+        raise InputError(f"{asked.source} holds shards already: name the photographs that they were packed from")
+    if isinstance(source, ListFile) and asked.val is None:
+        raise InputError(f"{asked.source} lists the training images: give the list of validation images with --val")
+    return source

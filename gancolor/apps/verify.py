@@ -35,10 +35,10 @@ def run(given: list[str]) -> int:
 
 def _checksums(folder: Path) -> dict[str, str]:
     """Of every file that the indices name, the MD5."""
-    from gancolor.data.shard_index import ShardIndex
+    from gancolor.data.shard_index import SPLITS, ShardIndex
 
     checksums: dict[str, str] = {}
-    for index in (ShardIndex(folder, "train"), ShardIndex(folder, "val")):
+    for index in (ShardIndex(folder, split) for split in SPLITS):
         checksums |= {shard["url"]: shard["md5sum"] for shard in index.shards} | index.content["gancolor"]["md5sum"]
     return checksums
 

@@ -8,11 +8,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from gancolor import atomic
 from gancolor.benchmark import figures, rows
 from gancolor.benchmark.evaluation import Evaluation, Example
 from gancolor.benchmark.protocol import Protocol
 from gancolor.benchmark.rows import Row
-from gancolor.page import picture, replace
+from gancolor.page import picture
 
 HEADLINE = (  # one number of every kind gets a plot: the protocol's own variant, which its table has first
     ("fid", "fid_imagenet", "fid_tf1"),
@@ -35,7 +36,7 @@ def write(evaluation: Evaluation, path: Path) -> None:
     """Write the report.
 
     Raises:
-        FileNotFoundError: the folder is not there.
+        OSError: the disk is full, or the folder cannot be written.
     """
     environment = Environment(
         loader=PackageLoader("gancolor", "benchmark"),
@@ -45,7 +46,7 @@ def write(evaluation: Evaluation, path: Path) -> None:
         lstrip_blocks=True,
     )
     template = environment.get_template("report.html.jinja")
-    replace(path, template.render(_content(evaluation)))
+    atomic.write(path, template.render(_content(evaluation)).encode(errors="backslashreplace"))
 
 
 def _content(evaluation: Evaluation) -> dict[str, object]:

@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 from tabulate import tabulate
 
+from gancolor import atomic
 from gancolor.benchmark import rows
 from gancolor.benchmark.evaluation import Evaluation
 from gancolor.benchmark.intervals import Estimate
 from gancolor.benchmark.published import Published
 from gancolor.benchmark.rows import Row
-from gancolor.page import replace
 
 # tabulate escapes all that LaTeX would misread; what LaTeX *shall* read passes it as one foreign character each.
 LATEX = {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$", "−": "$-$", "Δ": r"$\Delta$", "–": "--", "|": "$|$"}
@@ -71,7 +71,7 @@ def write(evaluation: Evaluation, folder: Path) -> list[Path]:
     else:
         files["differences.json"] = _json(_differences(evaluation))
     for name, content in files.items():
-        replace(folder / name, content)
+        atomic.write(folder / name, content.encode(errors="backslashreplace"))
     return [folder / name for name in files]
 
 

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from gancolor.data.augment import Augment
 from gancolor.data.images import TrainImages, ValImages, none_readable, seeded
-from gancolor.data.lists import exclusions
+from gancolor.data.lists import Part, exclusions
 from gancolor.data.loader import Reader, TrainLoader, ValLoader
 from gancolor.errors import InputError
 from gancolor.interfaces import Source, Split
@@ -101,8 +102,9 @@ class ColorData:
             FileNotFoundError: a folder or a list does not exist.
             InputError: there are no validation images, or none that can be used.
         """
-        names = self._names("val")[: self.val_images]
-        return ValLoader(self._centered(names), self.batch_size, self.workers, self.unreadable)
+        names = self._names("val")
+        first = Part(names, range(len(names))[: self.val_images])
+        return ValLoader(self._centered(first), self.batch_size, self.workers, self.unreadable)
 
     def sample(self, images: int) -> Iterator[UInt8[Tensor, "B 3 H W"]]:
         """Batches of center crops of that many training images, or of all, chosen by the seed.
@@ -143,8 +145,8 @@ class ColorData:
         names = self._names("train")
         if self.exclude is None:
             return names
-        excluded, unknown = exclusions(self.exclude, [*names, *self.source.names("val")])
-        kept = [name for name in names if name not in excluded]
+        excluded, unknown = exclusions(self.exclude, names, self.source.names("val"))
+        kept = Part(names, np.flatnonzero(np.fromiter((name not in excluded for name in names), bool, len(names))))
         if unknown:
             _log.warning("data.exclude: %d names in %s are no image of data.source", unknown, self.exclude)
         if not kept:

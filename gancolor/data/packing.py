@@ -1,5 +1,6 @@
 """Photographs → tar shards at working size, in WebDataset's layout; the same bytes from any number of workers."""
 
+import errno
 import io
 import json
 import os
@@ -21,11 +22,9 @@ from gancolor import atomic
 from gancolor.data.augment import resize
 from gancolor.data.decoding import decode, is_plain
 from gancolor.data.photographs import Folder, ImageFolder, ListFile
-from gancolor.data.shard_index import Place, save_index
+from gancolor.data.shard_index import SPLITS, Place, save_index
 from gancolor.errors import InputError
 from gancolor.interfaces import Split, Unreadable
-
-_SPLITS: tuple[Split, Split] = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,13 @@ def pack(source: Folder | ImageFolder | ListFile, folder: Path, packing: Packing
 
     Raises:
         FileNotFoundError: the source does not exist.
-        InputError: not one photograph can be read, or something else lies in the folder.
+        InputError: the disk of the photographs fails, not one of them can be read, or something else lies in the
+            folder.
     """
-    names = {split: source.names(split) for split in _SPLITS}
-    _begin(folder, {**asdict(packing), **{split: _digest(names[split]) for split in _SPLITS}})
+    names = {split: source.names(split) for split in SPLITS}
+    _begin(folder, {**asdict(packing), **{split: _digest(names[split]) for split in SPLITS}})
     unreadable: dict[str, str] = {}
-    for split in _SPLITS:
+    for split in SPLITS:
         records = _write_shards(_Jpegs(source, split, names[split], packing), folder, workers)
         unreadable |= _finish(folder, split, names[split], records)
     if len(unreadable) == len(set().union(*names.values())):
@@ -74,11 +74,12 @@ def pack(source: Folder | ImageFolder | ListFile, folder: Path, packing: Packing
 
 
 class _Jpeg(NamedTuple):
-    """What becomes of one photograph: a JPEG file, or None and the reason."""
+    """What becomes of one photograph: a JPEG file, or None and the reason, which may be the disk's."""
 
     number: int
     data: bytes | None
     reason: str
+    disk: bool = False
 
 
 class _Jpegs(Dataset[_Jpeg]):
@@ -99,19 +100,22 @@ class _Jpegs(Dataset[_Jpeg]):
         name = self.names[index]
         if "\n" in name:
             return _Jpeg(index, None, "its name has a line break")
-        path = self.source.path(name)
         try:
-            return _Jpeg(index, _encode(path, self.packing), "")
+            file = io.BytesIO(self.source.path(name).read_bytes())
+        except OSError as error:  # returned, as raising it in a worker would lose all but a traceback
+            return _Jpeg(index, None, error.strerror or str(error), error.errno != errno.ENOENT)
+        try:
+            return _Jpeg(index, _encode(file, self.packing), "")
         except (Unreadable, ValueError) as error:  # ValueError: a side is too long for the JPEG format
-            return _Jpeg(index, None, str(error).removeprefix(f"{path}: "))
+            return _Jpeg(index, None, str(error).removeprefix(": ").replace(f" {file!r}", ""))
 
 
-def _encode(path: Path, packing: Packing) -> bytes:
+def _encode(file: io.BytesIO, packing: Packing) -> bytes:
     """A photograph's JPEG file; its own bytes, if it is one that needs neither shrinking nor conversion."""
-    rgb = decode(path, packing.size)
-    with Image.open(path) as image:
+    rgb = decode(file, packing.size, name="")
+    with Image.open(file) as image:
         if is_plain(image) and min(image.size) <= packing.size:
-            return path.read_bytes()
+            return file.getvalue()
     if min(rgb.shape[1:]) > packing.size:
         rgb = resize(rgb, packing.size)
     pixels = rgb.permute(1, 2, 0).contiguous().numpy()
@@ -131,7 +135,7 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
     changed = [key for key in plan if plan[key] != earlier.get(key)]
     if changed:
         key = changed[0]
-        was = "of other photographs" if key in _SPLITS else f"with {key} {earlier.get(key)}, not {plan[key]}"
+        was = "of other photographs" if key in SPLITS else f"with {key} {earlier.get(key)}, not {plan[key]}"
         raise InputError(f"{folder} holds shards {was}: choose a new folder")
 
 
@@ -157,8 +161,12 @@ def _as_it_is(jpeg: _Jpeg) -> _Jpeg:
 
 
 def _watched(jpegs: Iterable[_Jpeg], names: Sequence[str], bar: "tqdm[NoReturn]") -> Iterator[_Jpeg]:
-    """The same, counted, and those named that are left out."""
+    """The same, counted, and those named that are left out; a failing disk leaves none out, but ends it."""
     for jpeg in jpegs:
+        if jpeg.disk:
+            raise InputError(
+                f"{names[jpeg.number]}: {jpeg.reason}; once it can be read, the same command goes on where it stood"
+            )
         bar.update()
         if jpeg.data is None:
             bar.write(f"{names[jpeg.number]} is left out: {jpeg.reason}", file=sys.stderr)
@@ -180,7 +188,7 @@ def _write_shard(path: Path, jpegs: Iterator[_Jpeg], names: Sequence[str]) -> di
     temporary = path.with_name(f"{path.name}.part")
     with temporary.open("w+b") as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for index, data, reason in jpegs:
+            for index, data, reason, _ in jpegs:
                 if data is None:
                     unreadable[names[index]] = reason
                     continue

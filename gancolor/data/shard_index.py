@@ -4,6 +4,7 @@ Of each split, three files: ``train.json`` lists the shards as the ``wids`` libr
 own paths, one a line, and ``train.npy`` their places, in the same order.
 """
 
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ from gancolor import atomic
 from gancolor.errors import InputError
 from gancolor.interfaces import Split
 
+SPLITS: tuple[Split, Split] = ("train", "val")
+_VERSION = 1  # of the rows, below
 _PLACE = np.dtype(
     [
         ("line", "<u8"),  # where its path begins in the list of names, in bytes
@@ -100,14 +103,17 @@ class ShardIndex:
 
         Raises:
             FileNotFoundError: it does not exist.
-            InputError: it is damaged.
+            InputError: it is damaged, or of another version.
         """
-        path = self._file(".json")
+        path = self._file(f"{self.split}.json")
         try:
             content = json.loads(path.read_bytes())
-            return {key: content[key] for key in ("shardlist", "gancolor")}
+            content, version = {key: content[key] for key in ("shardlist", "gancolor")}, content["gancolor"]["version"]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged or not ours ({error}); {_AGAIN}") from error
+        if version != _VERSION:
+            raise InputError(f"{path} is of version {version}, and this gancolor reads version {_VERSION}; {_AGAIN}")
+        return content
 
     @property
     def shards(self) -> list[dict[str, Any]]:
@@ -121,20 +127,18 @@ class ShardIndex:
             FileNotFoundError: a file is missing.
             InputError: a shard or the index is damaged.
         """
-        shards = self.shards
-        for suffix in (".txt", ".npy"):
-            self._file(suffix)
-        for shard in shards:
-            path = self._file(shard["url"])
+        sizes = self.content["gancolor"]["filesize"] | {shard["url"]: shard["filesize"] for shard in self.shards}
+        for name, written in sizes.items():
+            path = self._file(name)
             size = path.stat().st_size
-            if size != shard["filesize"]:
-                raise InputError(f"{path} has {size} bytes, but was written with {shard['filesize']}; {_AGAIN}")
+            if size != written:
+                raise InputError(f"{path} has {size} bytes, but was written with {written}; {_AGAIN}")
 
     def _file(self, name: str) -> Path:
         """An existing file of the index, or a shard."""
-        path = self.folder / (f"{self.split}{name}" if name.startswith(".") else name)
+        path = self.folder / name
         if not path.is_file():
-            raise FileNotFoundError(f"data.source.root: there is no {path}; {_AGAIN}")
+            raise FileNotFoundError(f"there is no {path}; {_AGAIN}")
         return path
 
     @cached_property
@@ -172,7 +176,7 @@ def _hash(name: bytes) -> np.uint64:
 def save_index(
     folder: Path, split: Split, names: Sequence[str], places: Sequence[Place], shards: list[dict[str, Any]], **more: Any
 ) -> None:
-    """Write the three files; the JSON file, which makes them valid, last and at once.
+    """Write the three files; the JSON file, which makes them valid, goes first and comes last.
 
     Args:
         folder: where the shards lie.
@@ -190,14 +194,22 @@ def save_index(
     table["hash"] = hashes[table["named"]]
     for column, values in zip(Place._fields, zip(*places, strict=True), strict=False):
         table[column] = values
-    (folder / f"{split}.txt").write_bytes(b"".join(name + b"\n" for name in encoded))
-    np.save(folder / f"{split}.npy", table)
-    checksums = {name: md5((folder / name).read_bytes()).hexdigest() for name in (f"{split}.txt", f"{split}.npy")}
+    rows = io.BytesIO()
+    np.save(rows, table)
+    files = {f"{split}.txt": b"".join(name + b"\n" for name in encoded), f"{split}.npy": rows.getvalue()}
+    (folder / f"{split}.json").unlink(missing_ok=True)
+    for name, data in files.items():
+        atomic.write(folder / name, data)
+    ours = {
+        "version": _VERSION,
+        "filesize": {name: len(data) for name, data in files.items()},
+        "md5sum": {name: md5(data).hexdigest() for name, data in files.items()},
+    }
     content = {
         "__kind__": "wids-shard-index-v1",
         "wids_version": 1,
         "name": split,
         "shardlist": shards,
-        "gancolor": {"md5sum": checksums, **more},
+        "gancolor": {**ours, **more},
     }
     atomic.write(folder / f"{split}.json", json.dumps(content, indent=1).encode())

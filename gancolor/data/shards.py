@@ -11,10 +11,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from gancolor.data.decoding import decode
-from gancolor.data.shard_index import Place, ShardIndex
+from gancolor.data.shard_index import SPLITS, Place, ShardIndex
+from gancolor.errors import InputError
 from gancolor.interfaces import Files, Split, Unreadable
-
-_SPLITS: tuple[Split, Split] = ("train", "val")
 
 
 class Shards(Files):
@@ -37,7 +36,10 @@ class Shards(Files):
     def _index(self, split: Split) -> ShardIndex:
         if split not in self._indices:
             index = ShardIndex(Path(self.root).expanduser(), split)
-            index.check()
+            try:
+                index.check()
+            except (FileNotFoundError, InputError) as error:
+                raise type(error)(f"data.source.root: {error}") from error
             self._indices[split] = index
         return self._indices[split]
 
@@ -73,7 +75,7 @@ class Shards(Files):
         return f"{shard.name} {place.offset} {place.size} {shard.stat().st_mtime_ns}"
 
     def _place(self, name: str) -> tuple[Path, Place]:
-        for split in _SPLITS:
+        for split in SPLITS:
             index = self._index(split)
             place = index.find(name)
             if place is not None:

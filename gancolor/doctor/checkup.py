@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gancolor.data import Folder, ImageFolder, ListFile, Shards
+from gancolor.data.layout import found_at
 from gancolor.doctor import findings, report
 from gancolor.doctor.findings import KINDS, Set
 from gancolor.doctor.report import EXCLUDE, PAGE, Checkup
@@ -27,7 +28,7 @@ class Asked:
     against: Path | None = None
     size: int = 256
     colorfulness: float = 15.0
-    holdout: float = 0.05
+    holdout: float | None = None
     keep: Collection[str] = ()
     workers: int = 2
 
@@ -84,37 +85,39 @@ def checkup(asked: Asked) -> Checkup:
     return result
 
 
-def photographs_at(path: Path, option: str, holdout: float = 0.0) -> Photographs:
+def photographs_at(path: Path, option: str, holdout: float | None = 0.0) -> Photographs:
     """The images of a folder in any layout, of shards, or of a list, split as the source that fits it splits them.
 
     Args:
         path: the folder or the text file.
         option: what it was given by, for messages.
-        holdout: of a folder without ``train`` and ``val``; see :class:`~gancolor.data.Folder`.
+        holdout: of a folder without ``train`` and ``val``; by default nothing is held out, None is the default of
+            :class:`~gancolor.data.Folder`.
 
     Raises:
         InputError: nothing there, or no images.
     """
     try:
-        if path.is_file():
-            listed = ListFile(str(path), str(path))
-            options = ["--config", "configs/data/list.yaml", "--data.source.train", str(path)]
-            return Photographs(listed, listed.names("train"), [], options)
-        if any(path.glob("*.tar")):
-            shards = Shards(str(path))
-            options = ["--config", "configs/data/shards.yaml", "--data.source.root", str(path)]
-            return Photographs(shards, shards.names("train"), shards.names("val"), options)
-        split = (path / "train").is_dir() and (path / "val").is_dir()
-        source = ImageFolder(str(path)) if split else Folder(str(path), holdout=holdout)
-        overlay = f"configs/data/{'imagefolder' if split else 'folder'}.yaml"
-        options = ["--config", overlay, "--data.source.root", str(path)]
-        if not split and holdout != Folder(str(path)).holdout:
-            options += ["--data.source.holdout", str(holdout)]
-        return Photographs(source, source.names("train"), source.names("val"), options)
+        source = found_at(str(path), holdout=holdout)
+        val = [] if isinstance(source, ListFile) else source.names("val")
+        return Photographs(source, source.names("train"), val, _options(source))
     except UnicodeDecodeError as error:
         raise InputError(f"{option}: {path} is neither a folder nor a text file with one image path a line") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{option}: {str(error).partition(': ')[2]}") from error
+    except InputError as error:
+        raise InputError(f"{option}: {str(error).removeprefix('data.source.root: ')}") from error
+
+
+def _options(source: Folder | ImageFolder | ListFile | Shards) -> list[str]:
+    """What tells train.py of a source."""
+    if isinstance(source, ListFile):
+        return ["--config", "configs/data/list.yaml", "--data.source.train", source.train]
+    overlay = f"configs/data/{type(source).__name__.lower()}.yaml"
+    options = ["--config", overlay, "--data.source.root", source.root]
+    if isinstance(source, Folder) and source.holdout != Folder(source.root).holdout:
+        options += ["--data.source.holdout", str(source.holdout)]
+    return options
 
 
 def show(result: Checkup, output: Path, console: Console) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gancolor import page
+from gancolor import atomic, page
 from gancolor.doctor import figures
 from gancolor.doctor.examine import SAMPLED, Examined
 from gancolor.doctor.findings import KINDS, Finding, Set
@@ -79,12 +79,12 @@ def write(checkup: Checkup, folder: Path) -> None:
     """Write the three files.
 
     Raises:
-        OSError: the folder is not there, or full.
+        OSError: the folder cannot be written, or is full.
     """
-    page.replace(
-        folder / EXCLUDE, exclusion_list(checkup), errors="surrogateescape"
+    atomic.write(
+        folder / EXCLUDE, exclusion_list(checkup).encode(errors="surrogateescape")
     )  # names must come back as they are
-    page.replace(folder / NUMBERS, json.dumps(_numbers(checkup), indent=1) + "\n")
+    atomic.write(folder / NUMBERS, (json.dumps(_numbers(checkup), indent=1) + "\n").encode())
     environment = Environment(
         loader=PackageLoader("gancolor", "doctor"),
         autoescape=True,  # the names are the users'
@@ -92,7 +92,8 @@ def write(checkup: Checkup, folder: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.replace(folder / PAGE, environment.get_template("report.html.jinja").render(_content(checkup)))
+    text = environment.get_template("report.html.jinja").render(_content(checkup))
+    atomic.write(folder / PAGE, text.encode(errors="backslashreplace"))
 
 
 def exclusion_list(checkup: Checkup) -> str:

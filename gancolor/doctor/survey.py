@@ -52,7 +52,7 @@ def survey(source: Files, names: Sequence[str], size: int, workers: int, kept: P
     """
     wanted = set(names)
     with kept.open("a+b") as file:
-        found = {known.name: known for known in _whole_lines(file) if known.name in wanted}
+        found = {known.name: known for known in _whole_lines(file) if known and known.name in wanted}
         images = _Images(source, names, size, {name: known.stamp for name, known in found.items()})
         loader = DataLoader(images, _AT_ONCE, num_workers=workers, collate_fn=list)
         progress = tqdm(total=len(names), desc=title, unit="image", smoothing=0.02)
@@ -72,8 +72,8 @@ def survey(source: Files, names: Sequence[str], size: int, workers: int, kept: P
     return [found[name] for name in names]
 
 
-def _whole_lines(file: BinaryIO) -> Iterator[Examined]:
-    """What is kept; a line that was being written when the machine stopped is cut off."""
+def _whole_lines(file: BinaryIO) -> Iterator[Examined | None]:
+    """What is kept, None for what is not legible; a line that was being written when the machine stopped is cut off."""
     file.seek(0)
     whole = 0
     for line in file:
@@ -90,7 +90,11 @@ def _to_line(examined: Examined) -> bytes:
     return json.dumps(record).encode() + b"\n"
 
 
-def _from_line(line: bytes) -> Examined:
-    record: dict[str, Any] = json.loads(line)
-    record |= {key: base64.b64decode(record[key]) for key in _BYTES}
-    return Examined(**record)
+def _from_line(line: bytes) -> Examined | None:
+    """What a line says of an image; None if it is damaged or another version wrote it, so that it is examined again."""
+    try:
+        record: dict[str, Any] = json.loads(line)
+        record |= {key: base64.b64decode(record[key]) for key in _BYTES}
+        return Examined(**record)
+    except (ValueError, KeyError, TypeError):
+        return None
