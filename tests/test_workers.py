@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ class Slow(Dataset):
     def __getitem__(self, index: int) -> int:
         time.sleep(0.02)
         return os.getpid()
+
+
+@pytest.fixture(autouse=True)
+def nobody_watches_children() -> Iterator[None]:
+    """As in a fresh process: a DataLoader of an earlier test has left its handler."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, before)
 
 
 def alive(pid: int) -> bool:
