@@ -13,8 +13,12 @@ help:
 train: .venv/ready
 	$(BIN)/python train.py --config configs/quickstart.yaml
 
+# Configurations have a process of their own: in one of several long runs, jsonargparse lost a signature beside other tests.
+CONFIGURATIONS := tests/test_config.py tests/test_configs.py
 test: .venv/ready
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest --cov --cov-report= $(CONFIGURATIONS)
+	$(BIN)/python -m pytest -n auto --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=90 \
+		$(CONFIGURATIONS:%=--ignore=%)
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

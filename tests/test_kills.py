@@ -53,8 +53,9 @@ def test_a_training_that_hangs_is_killed_with_its_children(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
     assert process.stdout is not None
+    assert process.stderr is not None
     monkeypatch.setattr(kills, "PATIENCE", 0.5)
-    with process.stdout:
+    with process.stdout, process.stderr:
         assert len({process.stdout.readline() for _ in range(2)}) == 2
         with pytest.raises(TimeoutError, match="the training hangs"):
             Leg(process, tmp_path).end()
