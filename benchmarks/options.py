@@ -34,9 +34,12 @@ ROWS = {
         [],
         [FUSED],
         [FUSED, CHANNELS_LAST],
+        [FUSED, COMPILE],
+        [FUSED, CHANNELS_LAST, COMPILE],
         [FUSED, BF16],
         [FUSED, BF16, CHANNELS_LAST],
         [FUSED, BF16, COMPILE],
+        [FUSED, BF16, CHANNELS_LAST, COMPILE],
     ],
     "cuda": [
         [],

@@ -35,7 +35,10 @@ READ = 16  # images in a batch where a loader is timed alone; its turn is of fou
 PREFETCHED = 2  # batches that each worker process reads in advance
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 OURS: dict[str, dict[str, list[str]]] = {  # overlays and options, as a user would give them
-    "cpu": {"fp32": ["training.channels_last=true"], "bf16": ["trainer/bf16.yaml", "training.channels_last=true"]},
+    "cpu": {
+        "fp32": ["training.channels_last=true", "training.compile=true"],
+        "bf16": ["trainer/fast.yaml", "training.channels_last=true"],
+    },
     "cuda": {"fp32": ["training.compile=true"], "bf16": ["trainer/fast.yaml"]},
 }
 GOALS = {
@@ -268,7 +271,8 @@ def main(given: list[str]) -> None:
     if asked.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no CUDA device is here")
     batch, workers, steps = (64, 12, 20) if asked.device == "cuda" else (4, 1, 2)
-    batch, workers, steps = asked.batch or batch, asked.workers or workers, asked.steps or steps
+    workers = workers if asked.workers is None else asked.workers
+    batch, steps = asked.batch or batch, asked.steps or steps
     console = Console(record=True, width=180)
     with TemporaryDirectory() as work:
         task = Task(Path(work), batch, SIZE, workers, asked.device, asked.peer)

@@ -26,14 +26,14 @@ class PatchGAN(Discriminator):
         self.layers, self.width = layers, width
         self.norm: Norm = norm
         widths = [width * min(2**layer, 8) for layer in range(layers + 1)]
-        blocks: list[nn.Module] = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        blocks: list[nn.Module] = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
         for layer in range(1, layers + 1):
             stride = 2 if layer < layers else 1
             bias = needs_bias(norm)
             blocks += [
                 nn.Conv2d(widths[layer - 1], widths[layer], 4, stride=stride, padding=1, bias=bias),
                 NORMS[norm](widths[layer]),
-                nn.LeakyReLU(0.2),
+                nn.LeakyReLU(0.2, inplace=True),
             ]
         self.net = nn.Sequential(*blocks, nn.Conv2d(widths[-1], 1, 4, padding=1))
         initialize(self)

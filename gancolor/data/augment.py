@@ -31,7 +31,7 @@ class Augment:
     Args:
         size: side of the square crop, in pixels.
         load_size: short side that the picture is resized to before the crop (bicubic, antialiased); pix2pix: 286 for
-            a crop of 256.
+            a crop of 256. Only what the crop keeps is resized, which is faster and the same up to its borders.
         flip: whether every second picture, by chance, is mirrored left to right.
         rotation: the largest angle, in degrees either way. The corners are filled by what lies there in the picture;
             where it would have to be larger for that, it is resized to just enough.
@@ -63,7 +63,7 @@ class Augment:
         turn, top, left, mirror, *color = torch.rand(8, generator=generator).tolist()
         angle = self.rotation * (2 * turn - 1)
         side = _enclosing(self.size, angle) if angle else self.size
-        rgb = _crop(resize(rgb, max(self.load_size, side)), side, top, left)
+        rgb = resize(_crop(rgb, side / max(self.load_size, side), top, left), side)
         if angle:
             rgb = F.center_crop(F.rotate(rgb, angle, InterpolationMode.BILINEAR), [self.size, self.size])
         if self.flip and mirror < 0.5:
@@ -89,12 +89,15 @@ def resize(rgb: UInt8[Tensor, "3 H W"], side: int) -> UInt8[Tensor, "3 h w"]:
     """Scale so that the short side is ``side``: bicubic, antialiased; the picture itself if it is that already."""
     if min(rgb.shape[1:]) == side:
         return rgb
-    return F.resize(rgb, [side], InterpolationMode.BICUBIC, antialias=True)
+    # Whole and interleaved, as decoders deliver it: of a part or of planes it takes a third longer.
+    whole = rgb.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    return F.resize(whole, [side], InterpolationMode.BICUBIC, antialias=True)
 
 
-def _crop(rgb: UInt8[Tensor, "3 H W"], side: int, top: float, left: float) -> UInt8[Tensor, "3 {side} {side}"]:
-    """A square at a place given by two numbers in [0, 1)."""
+def _crop(rgb: UInt8[Tensor, "3 H W"], share: float, top: float, left: float) -> UInt8[Tensor, "3 s s"]:
+    """A square of a share of the short side, at a place given by two numbers in [0, 1)."""
     height, width = rgb.shape[1:]
+    side = max(1, round(share * min(height, width)))
     row, column = int(top * (height - side + 1)), int(left * (width - side + 1))
     return rgb[:, row : row + side, column : column + side]
 

@@ -61,10 +61,10 @@ def decode(
         data = file.getvalue() if isinstance(file, io.BytesIO) else Path(file).read_bytes()
         pixels = _decode_plain(data) if _is_simple(data, min_side) else None
         if pixels is None:
-            pixels = _decode_any(file, min_side)
+            pixels = _decode_any(data, min_side)
     except _DAMAGED as error:
-        called = str(file) if name is None else name
-        raise Unreadable(f"{called}: {str(error) or type(error).__name__}") from error
+        called, reason = str(file) if name is None else name, str(error).partition(" <_io.BytesIO")[0]
+        raise Unreadable(f"{called}: {reason or type(error).__name__}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
@@ -87,16 +87,14 @@ def _is_simple(data: bytes, min_side: int | None) -> bool:
     return space in {"YCbCr", "Gray"} and (min_side is None or min(int(height), int(width)) < 2 * min_side)
 
 
-def _decode_any(file: str | os.PathLike[str] | io.BytesIO, min_side: int | None) -> UInt8[ndarray, "H W 3"]:
-    with Image.open(file) as image:
+def _decode_any(data: bytes, min_side: int | None) -> UInt8[ndarray, "H W 3"]:
+    with Image.open(io.BytesIO(data)) as image:
         _refuse_bomb(image)
         full = image.size
         if min_side is not None:
             image.draft(None, (min_side, min_side))  # a square: right before and after EXIF swaps the sides
-        if image.size == full and is_plain(image) and image.fp is not None:
-            image.fp.seek(0)
-            if (pixels := _decode_plain(image.fp.read())) is not None:
-                return pixels
+        if image.size == full and is_plain(image) and (pixels := _decode_plain(data)) is not None:
+            return pixels
         ImageOps.exif_transpose(image, in_place=True)
         return np.array(_to_srgb(image))
 

@@ -54,7 +54,7 @@ class UNet(Generator):
         outermost, innermost = level == 0, level == self.depth - 1
         below = self.in_channels if outermost else widths[level - 1]
         return nn.Sequential(
-            *([] if outermost else [nn.LeakyReLU(0.2)]),
+            *([] if outermost else [nn.LeakyReLU(0.2, inplace=True)]),
             nn.Conv2d(below, widths[level], 4, stride=2, padding=1, bias=needs_bias(self.norm)),
             *([] if outermost or innermost else [NORMS[self.norm](widths[level])]),
         )
@@ -63,9 +63,9 @@ class UNet(Generator):
         innermost = level == self.depth - 1
         below = widths[level] if innermost else 2 * widths[level]
         if level == last:
-            return nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(below, self.predict.channels, 4, stride=2, padding=1))
+            return nn.Sequential(nn.ReLU(inplace=True), nn.ConvTranspose2d(below, self.predict.channels, 4, stride=2, padding=1))
         return nn.Sequential(
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.ConvTranspose2d(below, widths[level - 1], 4, stride=2, padding=1, bias=needs_bias(self.norm)),
             NORMS[self.norm](widths[level - 1]),
             *([nn.Dropout(self.dropout)] if 4 <= level < self.depth - 1 else []),
@@ -73,7 +73,7 @@ class UNet(Generator):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Prediction:
         """Predict as the head does."""
-        skips: list[Tensor] = []
+        skips: list[Tensor] = []  # a level's activation works in place on the skip, where ReLU(LeakyReLU(x)) = ReLU(x)
         for down in self.down:
             x = down(x)
             skips.append(x)
