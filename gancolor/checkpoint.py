@@ -158,7 +158,9 @@ def refuse_another_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> Non
         InputError: they differ; names each key that does.
     """
     differences = [
-        line for role in ("generator", "discriminator") for line in _differences(role, there[role], here[role])
+        line
+        for role in ("generator", "discriminator", "guide")  # the first checkpoints have no guide
+        for line in _differences(role, there.get(role), here.get(role))
     ]
     if differences:
         raise InputError(f"the checkpoint is of other networks: {'; '.join(differences)}")

@@ -16,7 +16,17 @@ from torch.optim import Optimizer
 from gancolor.checkpoint import KEY, describe, refuse_another_run
 from gancolor.color import Lab, lab_to_rgb, rgb_to_lab
 from gancolor.errors import InputError
-from gancolor.interfaces import Batch, ColorLoss, Discriminator, Generator, Measured, Objective, Penalty, Prediction
+from gancolor.interfaces import (
+    Batch,
+    ColorLoss,
+    Discriminator,
+    Generator,
+    Guide,
+    Measured,
+    Objective,
+    Penalty,
+    Prediction,
+)
 from gancolor.layers import batch_norms
 from gancolor.optimization import OptimizerFactory, adam, clip, follow, lay_out
 
@@ -33,6 +43,7 @@ class Colorizer(pl.LightningModule):
             generator learns from ``losses`` alone, the discriminator nothing.
         losses: further terms of the generator's loss, by the names under which they are logged.
         penalty: a further term of the discriminator's loss, logged as ``train/penalty``: its latest value, unweighted.
+        guide: what the generator is told in training beside lightness; none tells it nothing.
         generator_optimizer: builds the generator's optimizer from its parameters.
         discriminator_optimizer: builds the discriminator's.
         images: length of the training, in images seen.
@@ -52,6 +63,7 @@ class Colorizer(pl.LightningModule):
         adversarial: Objective,
         losses: dict[str, ColorLoss],
         penalty: Penalty | None = None,
+        guide: Guide | None = None,
         generator_optimizer: OptimizerFactory = adam,
         discriminator_optimizer: OptimizerFactory = adam,
         images: int = 1_000_000,
@@ -76,6 +88,7 @@ class Colorizer(pl.LightningModule):
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
         self.adversarial, self.losses, self.penalty = adversarial, nn.ModuleDict(losses), penalty
+        self.guide = guide
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.images, self.decay_from, self.accumulate = images, decay_from, accumulate
         self.clip_norm, self.ema_decay, self.seed = clip_norm, ema_decay, seed
@@ -179,7 +192,8 @@ class Colorizer(pl.LightningModule):
         """The generator's pass; its noise depends on the step, the process and the chunk, not on what ran before."""
         entropy = [self.seed, self.images_seen, self.global_rank, chunk]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-        return self.players["generator"](real.light)
+        told = real.light if self.guide is None else torch.cat([real.light, self.guide(real)], dim=1)
+        return self.players["generator"](told)
 
     def _chance(self, images: int, chunk: int) -> Float[Tensor, " B"]:
         """Numbers from [0, 1) for a chunk's pictures: cut out of the whole batch's, so however that is shared out."""
@@ -289,6 +303,7 @@ class Colorizer(pl.LightningModule):
         return {
             "generator": describe(self.generator),
             "discriminator": describe(self.discriminator),
+            "guide": describe(self.guide) if self.guide else None,
             "losses": list(self.losses),
             "ema_decay": self.ema_decay,
             "size": self.size,

@@ -90,11 +90,15 @@ class Prediction:
         ab: predicted color, scaled as in :class:`~gancolor.color.Lab`.
         logits: of each of Q bins of the ab plane, if the generator classifies; possibly at a lower resolution.
         centers: the color that each bin stands for, in the scale of ``ab``.
+        profile: the share of each of K profiles in what the picture was colored by, if the generator knows profiles.
+        profile_logits: how likely it holds each profile by the lightness alone.
     """
 
     ab: Float[Tensor, "B 2 H W"]
     logits: Float[Tensor, "B Q h w"] | None = None
     centers: Float[Tensor, "Q 2"] | None = None
+    profile: Float[Tensor, "B K"] | None = None
+    profile_logits: Float[Tensor, "B K"] | None = None
 
 
 class Head(nn.Module, ABC):
@@ -124,7 +128,28 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "B C H W"]) -> Prediction:
-        """Predict ab from ``x``, whose first channel is light."""
+        """Predict ab from ``x``, whose first channel is light; those after it are a guide's, if it takes one."""
+
+
+class Guide(nn.Module, ABC):
+    """What the generator is told of a picture beside its lightness, as further channels of its input.
+
+    It learns nothing. In training it looks at the real colors; in use people say it, or the generator goes without.
+
+    Attributes:
+        channels: how many it gives.
+    """
+
+    channels: int
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """What people call each channel."""
+
+    @abstractmethod
+    def forward(self, real: Lab) -> Float[Tensor, "B C H W"]:
+        """The channels of each picture."""
 
 
 class Discriminator(nn.Module, ABC):

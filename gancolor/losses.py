@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from gancolor.bins import encode
 from gancolor.color import Lab
@@ -137,3 +137,25 @@ class BinCrossEntropy(ColorLoss):
         entropy = -(target.weight * torch.log_softmax(logits.float(), dim=1).gather(1, target.bins)).sum(1, True)
         rare = self.weights(centers[target.bins[:, 0]].movedim(3, 1))
         return (rare * entropy).mean()
+
+
+class ProfileCrossEntropy(ColorLoss):
+    """Teaches a generator to predict the profile that it is given: −mean Σ_k s_k log p_k.
+
+    Args:
+        weight: factor of this term in the generator's loss.
+    """
+
+    def __init__(self, weight: float = 1.0):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, prediction: Prediction, real: Lab) -> Float[Tensor, ""]:
+        """The unweighted loss.
+
+        Raises:
+            InputError: the generator knows no profiles.
+        """
+        if prediction.profile_logits is None or prediction.profile is None:
+            raise InputError("ProfileCrossEntropy: the generator knows no profiles; it must be a Profiled")
+        return cross_entropy(prediction.profile_logits, prediction.profile)

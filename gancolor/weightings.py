@@ -1,21 +1,18 @@
 """How much a rare color should weigh in a loss: two formulas, each a function of the training data's colors."""
 
 import logging
-import math
 from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
 from gancolor import palette
 from gancolor.bins import AbBins
 from gancolor.color import AB_SCALE
 from gancolor.errors import InputError
 from gancolor.interfaces import Measured, Weighting
-from gancolor.palette import CELL, CELLS
 
 _NEARLY_NOTHING = 0.01  # a mean weight below this makes a term of weight 100 smaller than one of weight 1
 _LOW, _HIGH = -128.0, 127.0  # Lab units: the range of Robles & Budach's histograms
@@ -37,7 +34,7 @@ class SmoothedPrior(Weighting):
             in the paper, ``smoothed``.
     """
 
-    side = CELLS
+    side = palette.CELLS
 
     def __init__(self, uniform: float = 0.5, sigma: float = 5.0, mean1: Literal["measured", "smoothed"] = "measured"):
         if not 0 < uniform <= 1:
@@ -53,18 +50,9 @@ class SmoothedPrior(Weighting):
 
     def weights(self, p: Float[Tensor, "a b"]) -> Float[Tensor, "a b"]:
         """The weight of each cell, from the share of pixels in each."""
-        smooth = _blur(p, self.sigma / CELL)
+        smooth = palette.smooth(p, self.sigma / palette.CELL)
         weight = 1 / ((1 - self.uniform) * smooth + self.uniform / len(AbBins.srgb()))
         return weight / ({"measured": p, "smoothed": smooth}[self.mean1] * weight).sum()
-
-
-def _blur(p: Float[Tensor, "a b"], sigma: float) -> Float[Tensor, "a b"]:
-    """A distribution over cells after a Gaussian of ``sigma`` cells; what falls off the plane is shared by all."""
-    reach = math.ceil(4 * sigma)  # beyond four sigma a Gaussian has nothing left to give
-    offset = torch.arange(-reach, reach + 1, dtype=p.dtype)
-    kernel = torch.exp(-(offset**2) / (2 * sigma**2))
-    smooth = conv2d(p[None, None], torch.outer(kernel, kernel)[None, None], padding=reach)[0, 0]
-    return smooth / smooth.sum()
 
 
 class InverseRoot(Weighting):

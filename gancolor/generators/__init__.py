@@ -1,6 +1,7 @@
 """Networks that predict color from lightness."""
 
 from gancolor.generators.heads import BinHead, RegressionHead
+from gancolor.generators.profiled import Profiled, ProfilePredictor
 from gancolor.generators.unet import UNet
 
-__all__ = ["BinHead", "RegressionHead", "UNet"]
+__all__ = ["BinHead", "ProfilePredictor", "Profiled", "RegressionHead", "UNet"]

@@ -63,7 +63,9 @@ class UNet(Generator):
         innermost = level == self.depth - 1
         below = widths[level] if innermost else 2 * widths[level]
         if level == last:
-            return nn.Sequential(nn.ReLU(inplace=True), nn.ConvTranspose2d(below, self.predict.channels, 4, stride=2, padding=1))
+            return nn.Sequential(
+                nn.ReLU(inplace=True), nn.ConvTranspose2d(below, self.predict.channels, 4, stride=2, padding=1)
+            )
         return nn.Sequential(
             nn.ReLU(inplace=True),
             nn.ConvTranspose2d(below, widths[level - 1], 4, stride=2, padding=1, bias=needs_bias(self.norm)),

@@ -1,10 +1,12 @@
-"""The colors of a data set: how often each cell of the ab plane occurs."""
+"""How often each cell of the ab plane occurs in a data set."""
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from gancolor.bins import STEP as CELL
 from gancolor.color import AB_SCALE
@@ -40,3 +42,13 @@ def prior(
     if counts.sum() == 0:
         raise ValueError("no picture to measure colors on")
     return (counts / counts.sum()).view(side, side)
+
+
+def smooth(p: Float[Tensor, "*N a b"], sigma: float) -> Float[Tensor, "*N a b"]:
+    """Distributions over cells after a Gaussian of ``sigma`` cells; what falls off the plane is shared by all."""
+    reach = math.ceil(4 * sigma)  # beyond four sigma a Gaussian has nothing left to give
+    offset = torch.arange(-reach, reach + 1, dtype=p.dtype, device=p.device)
+    kernel = torch.exp(-(offset**2) / (2 * sigma**2))
+    planes = p.reshape(-1, 1, *p.shape[-2:])
+    blurred = conv2d(planes, torch.outer(kernel, kernel)[None, None], padding=reach).view_as(p)
+    return blurred / blurred.sum((-2, -1), keepdim=True)
