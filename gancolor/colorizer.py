@@ -30,6 +30,7 @@ from gancolor.interfaces import (
 from gancolor.layers import batch_norms
 from gancolor.optimization import OptimizerFactory, adam, clip, follow, lay_out
 
+TERMS = {"discriminator", "penalty", "adversarial"}  # that the log has besides the losses
 Terms = dict[str, tuple[float, Float[Tensor, ""]]]  # of a player's loss: weight and unweighted value
 
 
@@ -83,6 +84,8 @@ class Colorizer(pl.LightningModule):
             raise InputError(f"colorizer.ema_decay is {ema_decay}: it must be at least 0 and below 1")
         if not (adversarial.weight or losses):
             raise InputError("colorizer: adversarial has weight 0 and there are no losses, so nothing is learned")
+        if taken := TERMS & losses.keys():
+            raise InputError(f"colorizer.losses: {taken.pop()} is a term of its own: call the loss something else")
         if penalty is not None:
             _refuse_unfit(penalty, discriminator, adversarial)
         self.automatic_optimization = False

@@ -375,3 +375,8 @@ def test_golden_losses() -> None:
         pytest.fail(f"recorded {GOLDEN.name}; look at it and run again")
     for now, recorded in zip(losses, json.loads(GOLDEN.read_text()), strict=True):
         assert now == pytest.approx(recorded, rel=2e-3)  # across torch versions and processors
+
+
+def test_a_loss_may_not_have_the_name_of_another_term() -> None:
+    with pytest.raises(InputError, match="penalty is a term of its own"):
+        Colorizer(UNet(depth=4, width=4), PatchGAN(layers=1, width=4), Vanilla(), {"penalty": L1()})
