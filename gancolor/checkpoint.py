@@ -20,7 +20,7 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from gancolor.errors import InputError
-from gancolor.interfaces import Generator
+from gancolor.interfaces import Generator, Guide
 
 # A bit of an entry's attributes that no checksum covers; torch does not read the content of such an entry.
 _FOLDER = 0x10
@@ -86,11 +86,18 @@ class Trained:
         generator: on the CPU, in evaluation mode, without gradients; the average of the weights if the run kept one.
         size: side of the pictures it was trained on, in pixels.
         images: how many images it had seen.
+        guide: what told the generator of a picture's colors in training, if it can be told.
     """
 
     generator: Generator
     size: int
     images: int
+    guide: Guide | None = None
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """What the colors are called that the generator can be told; in the order of its input's channels."""
+        return () if self.guide is None else self.guide.names
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -144,7 +151,9 @@ def load(path: Path) -> Trained:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()  # of a mismatch, torch names each key on a line
         raise InputError(f"{path}: the weights do not fit {about['generator']['class_path']} ({reason})") from error
-    return Trained(generator.eval().requires_grad_(False), about["size"], about["images"])
+    told = about.get("guide")  # the first checkpoints do not say: they had none
+    guide = None if told is None else build(Guide, told)
+    return Trained(generator.eval().requires_grad_(False), about["size"], about["images"], guide)
 
 
 def refuse_another_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> None:

@@ -135,7 +135,7 @@ def test_size_reaches_the_colorizer(
 ):
     sizes: list[int] = []
 
-    def spy(generator: object, rgb: torch.Tensor, size: int, sample: None) -> torch.Tensor:
+    def spy(generator: object, rgb: torch.Tensor, size: int, sample: None, profile: None) -> torch.Tensor:
         sizes.append(size)
         return rgb
 

@@ -1,8 +1,10 @@
 """``gancolor colorize PHOTOS --checkpoint runs/RUN/checkpoints/best.ckpt``."""
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from jsonargparse import ArgumentParser
 from PIL import Image
@@ -12,6 +14,35 @@ from gancolor import arguments
 from gancolor.errors import InputError
 
 # Whatever needs torch is imported inside the functions, so that --help and a mistake are answered at once.
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gancolor.checkpoint import Trained
+
+_OWN, _ALL = "own", "all"
+_PROFILE = (
+    "kind of colors, by its name, such as warm, or its number from 1: NAME-warm.png; 'own' for the kind that the "
+    "photograph's own colors are of, 'all' for each kind and for what the colorizer predicts itself, which is the "
+    "default; of a colorizer that learned profiles"
+)
+
+
+class _Way(NamedTuple):
+    """A way to color each photograph.
+
+    Attributes:
+        profile: its name or _OWN; with none, the colorizer predicts it if it knows profiles.
+        sample: number of one of many plausible results.
+    """
+
+    profile: str | None
+    sample: int | None
+
+    def name(self, place: Path) -> Path:
+        """Where its result goes, if place is where a photograph's only result goes."""
+        words = [] if self.profile is None else [re.sub(r"[^\w-]+", "_", self.profile)]
+        words += [] if self.sample is None else [str(self.sample + 1)]
+        return place.with_name("-".join([place.stem, *words]) + place.suffix)
 
 
 def parser() -> ArgumentParser:
@@ -27,7 +58,9 @@ def parser() -> ArgumentParser:
     option("--checkpoint", type=str, required=True, help="a colorizer that train.py wrote, such as best.ckpt")
     option("--output", type=str, default="colorized", help="folder for the results")
     option("--size", type=int, help="short side the colorizer sees, in pixels; by default that of its training")
+    option("--profile", type=str, help=_PROFILE)
     option("--samples", type=int, help="write that many different results of each photograph, NAME-1.png and so on")
+    option("--sheet", action="store_true", help="write all results of a photograph side by side, too: NAME-sheet.png")
     option("--overwrite", action="store_true", help="replace results of an earlier run")
     return result
 
@@ -42,27 +75,59 @@ def run(given: list[str]) -> int:
     if asked.samples is not None and asked.samples < 1:
         raise InputError(f"--samples is {asked.samples}: it must be at least 1")
     plan = _plan(inputs, output)
-    _refuse_loss({name: plan[place] for place in plan for name, _ in _results(place, asked.samples)}, asked.overwrite)
-    unreadable = _carry_out(plan, checkpoint, asked.size, asked.samples)
+    from gancolor.checkpoint import load
+
+    trained = load(checkpoint)
+    size = trained.size if asked.size is None else asked.size
+    ways = _ways(trained.profiles, asked.profile, asked.samples)
+    _refuse_loss(_results(plan, ways, asked.sheet), asked.overwrite)
+    unreadable = _carry_out(plan, trained, size, ways, asked.sheet)
     tqdm.write(f"{len(plan) - unreadable} colorized, {unreadable} could not be read; see {output}")
     return 1 if unreadable else 0
 
 
-def _results(place: Path, samples: int | None) -> list[tuple[Path, int | None]]:
-    """The name of each result of a photograph, and the number of its sample: one result and none, or NAME-1.png …."""
-    if samples is None:
-        return [(place, None)]
-    return [(place.with_name(f"{place.stem}-{i + 1}{place.suffix}"), i) for i in range(samples)]
+def _ways(known: Sequence[str], profile: str | None, samples: int | None) -> list[_Way]:
+    """The ways that are asked for: each profile with each sample.
+
+    Raises:
+        InputError: the colorizer does not know the profile.
+    """
+    numbers = [None] if samples is None else range(samples)
+    return [_Way(name, number) for name in _names(known, profile) for number in numbers]
 
 
-def _carry_out(plan: dict[Path, Path], checkpoint: Path, size: int | None, samples: int | None) -> int:
+def _names(known: Sequence[str], asked: str | None) -> Sequence[str | None]:
+    """The profiles that are asked for; None is the predicted one."""
+    if asked is None:
+        return [None]
+    if not known:
+        raise InputError("--profile: this colorizer knows none: train one with configs/generator/profiles.yaml")
+    numbered = {str(i + 1): [name] for i, name in enumerate(known)}
+    meant = numbered | {_OWN: [_OWN], _ALL: [None, *known]} | {name: [name] for name in known}
+    if asked not in meant:
+        raise InputError(
+            f"--profile {asked}: this colorizer knows {', '.join(known)} (or 1 to {len(known)}), {_OWN} and {_ALL}"
+        )
+    return meant[asked]
+
+
+def _results(plan: dict[Path, Path], ways: Sequence[_Way], sheet: bool) -> Iterator[tuple[Path, Path]]:
+    """Each file that will be written, and its photograph."""
+    for place, photograph in plan.items():
+        yield from ((way.name(place), photograph) for way in ways)
+        if sheet:
+            yield _sheet(place), photograph
+
+
+def _sheet(place: Path) -> Path:
+    return place.with_name(f"{place.stem}-sheet{place.suffix}")
+
+
+def _carry_out(plan: dict[Path, Path], trained: "Trained", size: int, ways: Sequence[_Way], sheet: bool) -> int:
     """Colorize each photograph into its place; returns how many were unreadable, which are named and left out."""
-    from gancolor.checkpoint import load
     from gancolor.data.decoding import decode
-    from gancolor.inference import colorize
     from gancolor.interfaces import Unreadable
 
-    trained = load(checkpoint)
     unreadable = 0
     for place, photograph in tqdm(plan.items(), disable=len(plan) == 1, unit="image"):
         try:
@@ -71,11 +136,45 @@ def _carry_out(plan: dict[Path, Path], checkpoint: Path, size: int | None, sampl
             tqdm.write(str(error), file=sys.stderr)
             unreadable += 1
             continue
-        for result, sample in _results(place, samples):
-            colored = colorize(trained.generator, rgb, trained.size if size is None else size, sample)
-            result.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(colored.permute(1, 2, 0).numpy()).save(result)
+        _color(rgb, place, trained, size, ways, sheet)
     return unreadable
+
+
+def _color(rgb: "Tensor", place: Path, trained: "Trained", size: int, ways: Sequence[_Way], sheet: bool) -> None:
+    """Write each result of a photograph, and the sheet."""
+    from gancolor.apps.sheet import Tile, draw, gray, reduced
+    from gancolor.inference import colorize, predict_profile
+
+    tiles: list[Tile] = []
+    for way in ways:
+        profile = _told(way, trained, rgb, size)
+        colored = colorize(trained.generator, rgb, size, way.sample, profile)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(colored.permute(1, 2, 0).numpy()).save(way.name(place))
+        if sheet:
+            likely = predict_profile(trained.generator, rgb, size) if way.profile is None and trained.profiles else None
+            tiles.append(Tile(_label(way, trained.profiles, likely or profile), reduced(colored)))
+    if sheet:
+        samples = len({way.sample for way in ways})
+        draw(Tile("gray", gray(rgb)), tiles, samples if 1 < samples < len(ways) else None).save(_sheet(place))
+
+
+def _told(way: _Way, trained: "Trained", rgb: "Tensor", size: int) -> int | list[float] | None:
+    """The profile that a photograph is to be colored by; None has the generator predict it."""
+    from gancolor.inference import own_profile
+
+    if way.profile in trained.profiles:
+        return trained.profiles.index(way.profile)
+    return own_profile(trained.guide, rgb, size) if way.profile == _OWN and trained.guide else None
+
+
+def _label(way: _Way, known: Sequence[str], shares: int | Sequence[float] | None) -> str:
+    """What a sheet calls a result; where the photograph decides on the profile, its name is said, too."""
+    said = [way.profile or ("predicted" if known else "colorized")]
+    if not isinstance(shares, int | None):
+        share, name = max(zip(shares, known, strict=True))
+        said[0] += f": {name}" + (f" ({share:.0%})" if share < 1 else "")
+    return ", ".join(said + ([] if way.sample is None else [f"sample {way.sample + 1}"]))
 
 
 def _plan(inputs: list[Path], output: Path) -> dict[Path, Path]:
@@ -126,12 +225,24 @@ def _images(folder: Path, output: Path) -> list[Path]:
     return names
 
 
-def _refuse_loss(plan: dict[Path, Path], overwrite: bool) -> None:
-    """Raise if results would take the place of photographs, or, unless that is wanted, of any other file.
+def _refuse_loss(results: Iterable[tuple[Path, Path]], overwrite: bool) -> None:
+    """Raise if results would take the place of photographs or of each other, or, unless wanted, of any other file.
+
+    Args:
+        results: each with its photograph.
+        overwrite: whether other files may be lost.
 
     Raises:
         InputError: names the first of them, and says what to do.
     """
+    plan: dict[Path, Path] = {}
+    for result, photograph in results:
+        if result in plan:
+            raise InputError(
+                f"{result} would be a result of {plan[result]} and another of {photograph}: ask for them one after the "
+                "other, each with its own --output"
+            )
+        plan[result] = photograph
     photographs = {photograph.resolve() for photograph in plan.values()}
     for result in plan:
         if result.resolve() in photographs:
