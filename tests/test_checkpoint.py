@@ -5,6 +5,7 @@ import pkgutil
 from pathlib import Path
 
 import numpy as np
+import profiled
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ import gancolor
 from gancolor.adversarial import Vanilla
 from gancolor.bins import AbBins
 from gancolor.checkpoint import KEY, build, describe, load, read, refuse_another_run
+from gancolor.color import rgb_to_lab
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
 from gancolor.generators import BinHead, RegressionHead, UNet
@@ -121,6 +123,30 @@ def test_a_generator_with_bins_returns_without_their_file(tmp_path):
     x = torch.rand(1, 1, 16, 16)
     assert torch.equal(trained.generator(x).ab, network.eval()(x).ab)
     assert trained.generator.head.bins == TWO
+
+
+def test_the_guide_returns_with_the_names_of_its_profiles(tmp_path):
+    trained = load(profiled.checkpoint(tmp_path / "last.ckpt"))
+    assert trained.profiles == ("warm", "cool")
+    assert trained.guide.profiles == profiled.guide().profiles
+    real = rgb_to_lab(torch.stack([profiled.plain("cool"), profiled.plain("warm")]))
+    assert torch.equal(trained.guide(real), profiled.guide()(real))
+    assert trained.guide(real)[:, 1].mean((1, 2)).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("guide", [{}, {"guide": None}], ids=["from before there were guides", "without one"])
+def test_checkpoints_without_a_guide_know_no_profiles(guide, tmp_path):
+    about = content(generator())
+    about[KEY] |= guide
+    trained = load(save(about, tmp_path / "last.ckpt"))
+    assert (trained.guide, trained.profiles) == (None, ())
+
+
+def test_what_is_no_guide_is_refused(tmp_path):
+    about = content(generator())
+    about[KEY]["guide"] = describe(discriminator())
+    with pytest.raises(ValueError, match=r"PatchGAN is not a Guide"):
+        load(save(about, tmp_path / "last.ckpt"))
 
 
 def test_checkpoints_from_before_there_were_heads_are_read_and_resumed(tmp_path):

@@ -6,17 +6,26 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import profiled
 import pytest
 import torch
+from pictures import save as save_pictures
 from PIL import Image
 from torch import nn
 
 from gancolor import inference
+from gancolor.adversarial import Vanilla
+from gancolor.apps import sheet
 from gancolor.apps.cli import main
 from gancolor.checkpoint import KEY, describe
 from gancolor.color import rgb_to_lab
+from gancolor.colorizer import Colorizer
+from gancolor.data import ColorData, Scenes
 from gancolor.data.decoding import decode
-from gancolor.generators import BinHead, UNet
+from gancolor.discriminators import PatchGAN
+from gancolor.generators import BinHead, Profiled, ProfilePredictor, UNet
+from gancolor.losses import L1, ProfileCrossEntropy
+from gancolor.training import Training
 
 
 @pytest.fixture
@@ -308,7 +317,7 @@ def test_version(capsys: pytest.CaptureFixture[str]):
     ("argv", "said"),
     [
         ("--help", ("colorize", "train.py", "evaluate.py", "--version")),
-        ("colorize --help", ("INPUT", "--checkpoint", "--output", "--size", "--overwrite")),
+        ("colorize --help", ("INPUT", "--checkpoint", "--output", "--size", "--profile", "--sheet", "--overwrite")),
     ],
 )
 def test_help_comes_without_waiting_for_torch(argv: str, said: tuple[str, ...]):
@@ -322,3 +331,240 @@ main({argv.split()})
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=30)
     assert all(word in done.stdout for word in said)
     assert done.stdout.endswith("LOADED set()\n")
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A colorizer of two profiles, warm and cool, that predicts cool."""
+    return profiled.checkpoint(tmp_path / "two.ckpt", predicts="cool")
+
+
+def painted(folder: Path) -> dict[str, str]:
+    """Each result's name and the profile that it was painted with."""
+    return {name: profiled.painted(decode(folder / name)) for name in files(folder) if not name.endswith("sheet.png")}
+
+
+@pytest.mark.parametrize(
+    ("profile", "results"),
+    [
+        ([], {"a.png": "cool"}),
+        (["--profile", "warm"], {"a-warm.png": "warm"}),
+        (["--profile", "1"], {"a-warm.png": "warm"}),
+        (["--profile", "2"], {"a-cool.png": "cool"}),
+        (["--profile", "all"], {"a-cool.png": "cool", "a-warm.png": "warm", "a.png": "cool"}),
+    ],
+)
+def test_a_profile_by_name_by_number_and_all(
+    profile: list[str], results: dict[str, str], photographs: Path, two: Path, tmp_path: Path
+):
+    photograph, output = str(photographs / "a.png"), tmp_path / "o"
+    main(["colorize", photograph, "--checkpoint", str(two), "--output", str(output), *profile])
+    assert painted(output) == results
+
+
+def test_own_profile_is_of_each_photograph_and_the_sheet_says_which(two: Path, tmp_path: Path):
+    photographs, output = tmp_path / "photographs", tmp_path / "o"
+    save_pictures(photographs, {f"{name}.png": profiled.plain(name) for name in ("warm", "cool")})
+    command = ["colorize", str(photographs), "--checkpoint", str(two), "--output", str(output), "--profile", "own"]
+    main([*command, "--sheet"])
+    assert painted(output) == {"warm-own.png": "warm", "cool-own.png": "cool"}
+    assert (output / "warm-sheet.png").exists()
+
+
+def labels(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int | None]]:
+    """What each sheet will say, and in how many columns."""
+    said: list[tuple[list[str], int | None]] = []
+    draw = sheet.draw
+
+    def spy(first: sheet.Tile, others: list[sheet.Tile], columns: int | None) -> Image.Image:
+        said.append(([tile.label for tile in (first, *others)], columns))
+        return draw(first, others, columns)
+
+    monkeypatch.setattr(sheet, "draw", spy)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "columns"),
+    [
+        ("", ["gray", "predicted: cool (75%)"], None),
+        ("--profile all", ["gray", "predicted: cool (75%)", "warm", "cool"], None),
+        ("--profile own", ["gray", "own: warm"], None),
+        ("--profile warm --samples 2", ["gray", "warm, sample 1", "warm, sample 2"], None),
+        (
+            "--profile all --samples 2",
+            ["gray", *(f"{p}, sample {i}" for p in ("predicted: cool (75%)", "warm", "cool") for i in (1, 2))],
+            2,
+        ),
+        (
+            "--profile all --samples 1",
+            ["gray", *(f"{p}, sample 1" for p in ("predicted: cool (75%)", "warm", "cool"))],
+            None,
+        ),
+    ],
+)
+def test_a_sheet_names_all_results(
+    options: str, names: list[str], columns: int | None, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said, colorize = labels(monkeypatch), inference.colorize
+    # these two profiles are of a generator that knows one result only
+    monkeypatch.setattr(
+        inference, "colorize", lambda g, rgb, size, sample, profile: colorize(g, rgb, size, None, profile)
+    )
+    save_pictures(tmp_path, {"a.png": profiled.plain("warm")})
+    output = tmp_path / "o"
+    main(
+        [
+            "colorize",
+            str(tmp_path / "a.png"),
+            "--checkpoint",
+            str(two),
+            "--output",
+            str(output),
+            "--sheet",
+            *options.split(),
+        ]
+    )
+    assert said == [(names, columns)]
+    assert len(files(output)) == len(names)  # as many results, and the sheet instead of the gray picture
+
+
+def test_a_sheet_of_a_colorizer_without_profiles(
+    photographs: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said = labels(monkeypatch)
+    main(["colorize", str(photographs), "--checkpoint", str(checkpoint), "--output", str(tmp_path / "o"), "--sheet"])
+    assert said == [(["gray", "colorized"], None)] * 3
+    assert files(tmp_path / "o") == [f"{x}{y}.png" for x in ("a", "b", "deep/a") for y in ("-sheet", "")]
+
+
+def test_samples_of_a_profile(photographs: Path, tmp_path: Path):
+    torch.manual_seed(0)
+    unet = UNet(in_channels=3, depth=3, width=4, head=BinHead(reduction=2))
+    with torch.no_grad():
+        unet.down[0][0].weight[:, 1:] *= 50.0  # untrained, profiles would count for next to nothing
+    network = Profiled(unet, ProfilePredictor(2, width=2, layers=1))
+    content = {"generator": describe(network), "guide": describe(profiled.guide()), "size": 16, "images": 5}
+    weights = {f"generator.{name}": value for name, value in network.state_dict().items()}
+    torch.save({KEY: content, "state_dict": weights}, tmp_path / "bins.ckpt")
+    command = ["colorize", str(photographs / "a.png"), "--checkpoint", str(tmp_path / "bins.ckpt"), "--samples", "2"]
+    main([*command, "--profile", "all", "--output", str(tmp_path / "o")])
+    names = [f"a{profile}-{i}.png" for profile in ("", "-cool", "-warm") for i in (1, 2)]
+    assert files(tmp_path / "o") == sorted(names)
+    results = {name: decode(tmp_path / "o" / name) for name in names}
+    assert not torch.equal(results["a-warm-1.png"], results["a-warm-2.png"])
+    assert not torch.equal(results["a-warm-1.png"], results["a-cool-1.png"])
+
+
+def test_profiles_that_cannot_be_had(
+    photographs: Path, checkpoint: Path, two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = ("colorize", photographs / "a.png", "--output", tmp_path / "o", "--checkpoint")
+    for unknown in ("wram", "0", "3", "-1", "WARM", ""):
+        message = refused(capsys, *command, two, f"--profile={unknown}")
+        assert f"--profile {unknown}: this colorizer knows warm, cool (or 1 to 2), own and all" in message
+    for any_one in ("warm", "1", "own", "all"):
+        message = refused(capsys, *command, checkpoint, "--profile", any_one)
+        assert "--profile: this colorizer knows none: train one with configs/generator/profiles.yaml" in message
+    assert not (tmp_path / "o").exists()
+
+
+def test_names_of_profiles_are_anything_but_paths(photographs: Path, tmp_path: Path):
+    checkpoint = profiled.checkpoint(tmp_path / "c.ckpt", names=("../sun & sea", "ночь"))
+    command = ["colorize", str(photographs / "a.png"), "--checkpoint", str(checkpoint), "--sheet"]
+    main([*command, "--profile", "all", "--output", str(tmp_path / "new" / "o")])
+    assert files(tmp_path / "new") == ["o/a-_sun_sea.png", "o/a-sheet.png", "o/a-ночь.png", "o/a.png"]
+    main([*command, "--profile", "../sun & sea", "--output", str(tmp_path / "o")])
+    assert painted(tmp_path / "o") == {"a-_sun_sea.png": "warm"}
+
+
+def test_a_profile_called_as_an_option_or_a_number_is_called_by_its_name(photographs: Path, tmp_path: Path):
+    command = ["colorize", str(photographs / "a.png"), "--checkpoint", "", "--profile", "", "--output", ""]
+    for names, asked in {("x", "1"): "1", ("x", "own"): "own", ("x", "all"): "all"}.items():
+        command[3], command[5] = str(profiled.checkpoint(tmp_path / "c.ckpt", names)), asked
+        command[7] = str(tmp_path / asked)
+        main(command)
+        assert painted(tmp_path / asked) == {f"a-{asked}.png": "cool"}
+
+
+def test_no_result_takes_the_place_of_another(
+    photographs: Path, two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder, output = tmp_path / "folder", tmp_path / "o"
+    folder.mkdir()
+    gray(folder / "a.png")
+    gray(folder / "a-sheet.png")
+    command = ("colorize", folder, "--output", output, "--checkpoint")
+    message = refused(capsys, *command, two, "--sheet")
+    assert f"{output / 'a-sheet.png'} would be a result of {folder / 'a-sheet.png'} and another of" in message
+    (folder / "a-sheet.png").unlink()
+    for names in (("sheet", "x"), ("a b", "a/b")):
+        clash = profiled.checkpoint(tmp_path / "clash.ckpt", names)
+        message = refused(capsys, *command, clash, "--profile", "all", "--sheet")
+        assert "would be a result of" in message
+        assert "one after the other, each with its own --output" in message
+    gray(folder / "a-red.png")
+    message = refused(
+        capsys, *command, profiled.checkpoint(tmp_path / "clash.ckpt", ("blue", "red-blue")), "--profile", "all"
+    )
+    assert "a-red-blue.png would be a result of" in message
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("options", [("--profile", "all"), ("--profile", "warm"), ("--sheet",)])
+def test_results_with_names_of_their_own_overwrite_nothing_either(
+    options: tuple[str, ...], two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photographs, name = tmp_path / "photographs", f"a-{'sheet' if options == ('--sheet',) else 'warm'}.png"
+    photographs.mkdir()
+    for photograph in ("a.jpg", name):
+        gray(photographs / photograph)
+    others = (photographs / "a.jpg", photographs / name, "--checkpoint", two, "--overwrite", "--output", photographs)
+    assert f"{photographs / name} would overwrite a photograph" in refused(capsys, "colorize", *others, *options)
+    (tmp_path / "o").mkdir()
+    gray(tmp_path / "o" / name)
+    one = (photographs / "a.jpg", "--checkpoint", two, "--output", tmp_path / "o")
+    assert f"{tmp_path / 'o' / name} exists already" in refused(capsys, "colorize", *one, *options)
+    assert files(tmp_path / "o") == [name]
+
+
+def test_odd_photographs_have_all_profiles_and_a_sheet(two: Path, tmp_path: Path):
+    folder, output = tmp_path / "photographs", tmp_path / "o"
+    folder.mkdir()
+    Image.new("RGB", (1, 1), (119, 119, 119)).save(folder / "dot.png")
+    Image.new("RGB", (1600, 20), (119, 119, 119)).save(folder / "panorama.png")
+    Image.new("CMYK", (30, 40), (0, 0, 0, 130)).save(folder / "cmyk.jpg")
+    Image.new("L", (40, 30), 119).save(folder / "gray.jpg")
+    Image.new("LA", (40, 30), (0, 128)).save(folder / "transparent.png")
+    Image.new("I;16", (9, 9), 119 * 257).save(folder / "deep.png")
+    main(["colorize", str(folder), "--checkpoint", str(two), "--output", str(output), "--profile", "all", "--sheet"])
+    names = sorted(path.stem for path in folder.iterdir())
+    assert painted(output) == {
+        f"{name}{suffix}.png": profile
+        for name in names
+        for suffix, profile in (("", "cool"), ("-cool", "cool"), ("-warm", "warm"))
+    }
+    for path in folder.iterdir():
+        assert decode(output / f"{path.stem}-warm.png").shape == decode(path).shape
+        assert max(decode(output / f"{path.stem}-sheet.png").shape) < 2000
+
+
+def test_profiles_of_a_training(photographs: Path, tmp_path: Path):
+    """A real run on the built-in scenes, a few steps long, and what its checkpoint then does with any photograph."""
+    network = Profiled(UNet(in_channels=3, depth=4, width=4, dropout=0.0), ProfilePredictor(2, width=2, layers=2))
+    model = Colorizer(
+        network,
+        PatchGAN(layers=1, width=4),
+        Vanilla(),
+        {"l1": L1(), "profile": ProfileCrossEntropy()},
+        guide=profiled.guide(),
+        images=16,
+        ema_decay=0.5,
+    )
+    data = ColorData(Scenes(train=16, val=4, size=16), size=16, load_size=18, batch_size=4, workers=0)
+    Training(accelerator="cpu", log_every=1).fit(model, data, tmp_path / "run")
+    checkpoint, output = tmp_path / "run" / "checkpoints" / "last.ckpt", tmp_path / "o"
+    main(["colorize", str(photographs), "--checkpoint", str(checkpoint), "--output", str(output), "--profile", "all"])
+    assert files(output) == [f"{x}{y}.png" for x in ("a", "b", "deep/a") for y in ("-cool", "-warm", "")]
+    assert not torch.equal(decode(output / "a-warm.png"), decode(output / "a-cool.png"))
+    assert decode(output / "a.png").tolist() in [decode(output / f"a-{name}.png").tolist() for name in ("warm", "cool")]

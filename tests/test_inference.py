@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import profiled
 import pytest
 import torch
 from jaxtyping import Float, UInt8
@@ -16,8 +17,8 @@ from gancolor import inference
 from gancolor.data import Scenes
 from gancolor.data.decoding import decode
 from gancolor.errors import InputError
-from gancolor.generators import UNet
-from gancolor.inference import colorize
+from gancolor.generators import Profiled, ProfilePredictor, UNet
+from gancolor.inference import colorize, own_profile, predict_profile
 from gancolor.interfaces import Generator, Prediction
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -240,8 +241,8 @@ def test_lightness_of_photographs_stays(tmp_path: Path):
 _TWELVE_MEGAPIXELS = """
 import resource, sys, torch
 torch.set_num_threads(2)
-from gancolor.generators import UNet
-from gancolor.inference import colorize
+from gancolor.generators import Profiled, ProfilePredictor, UNet
+from gancolor.inference import colorize, own_profile, predict_profile
 colorize(UNet().eval(), torch.randint(0, 256, (3, 3000, 4000), dtype=torch.uint8), 256)
 assert not {"pytorch_lightning", "torchmetrics", "wandb"} & sys.modules.keys()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -278,3 +279,81 @@ def test_samples_are_of_what_the_generator_holds_for_likely() -> None:
 def test_a_sample_of_a_generator_that_knows_of_one_color_only_is_refused() -> None:
     with pytest.raises(InputError, match="this colorizer knows of one result only"):
         colorize(Constant(10, 10), torch.zeros(3, 8, 8, dtype=torch.uint8), 8, 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (20, 30), (31, 17), (4, 400), (200, 2)])
+def test_a_profile_decides_on_the_color(shape: tuple[int, int]) -> None:
+    generator, photograph = profiled.generator(predicts="cool"), torch.full((3, *shape), 119, dtype=torch.uint8)
+    for number, (name, ab) in enumerate(profiled.PAINT.items()):
+        colored = colorize(generator, photograph, 16, profile=number)
+        assert profiled.painted(colored) == name
+        found = rgb2lab(colored.permute(1, 2, 0).numpy())[..., 1:]
+        assert np.abs(found - 110 * np.array(ab)).max() < 1  # everywhere, to the border
+        assert mean_error(photograph, colored) < 0.5
+    assert profiled.painted(colorize(generator, photograph, 16)) == "cool"
+    assert profiled.painted(colorize(profiled.generator(predicts="warm"), photograph, 16)) == "warm"
+
+
+def test_a_mixture_of_profiles_lies_between_them() -> None:
+    generator, gray = profiled.generator(), torch.full((3, 8, 8), 119, dtype=torch.uint8)
+    only, half = (colorize(generator, gray, 8, profile=shares) for shares in ([1.0, 0.0], [0.5, 0.5]))
+    assert torch.equal(only, colorize(generator, gray, 8, profile=0))
+    a, b = rgb2lab(half.permute(1, 2, 0).numpy())[0, 0, 1:]
+    assert (a, b) == pytest.approx((110 * np.tanh(np.arctanh(0.3) / 2), -110 * 0.051), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        (2, "profile is 2: this colorizer knows 2, numbered from 0"),
+        (-1, "profile is -1: this colorizer knows 2"),
+        ([1.0], r"profile is \[1.0\]: it must be 2 shares of at least 0 that sum to 1"),
+        ([0.5, 0.2], "sum to 1"),
+        ([1.5, -0.5], "at least 0"),
+        ([float("nan"), 1.0], "sum to 1"),
+    ],
+)
+def test_profiles_that_a_generator_does_not_know_are_refused(profile: int | list[float], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        colorize(profiled.generator(), noise(8, 8), 8, profile=profile)
+
+
+def test_a_generator_without_profiles_says_so() -> None:
+    with pytest.raises(InputError, match="this colorizer knows no profiles: train one with"):
+        colorize(Constant(0, 0), noise(8, 8), 8, profile=0)
+    with pytest.raises(InputError, match="this colorizer knows no profiles: train one with"):
+        predict_profile(Constant(0, 0), noise(8, 8), 8)
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (3, 300)])
+def test_the_predicted_profile_is_the_one_that_the_generator_colors_by(shape: tuple[int, int]) -> None:
+    """With weights at random, its answer depends on every pixel that it is shown, those of the padding too."""
+    torch.manual_seed(0)
+    generator = Profiled(UNet(in_channels=4, depth=3, width=4), ProfilePredictor(3, width=4, layers=2), "soft").eval()
+    photograph = noise(*shape)
+    likely = predict_profile(generator, photograph, 13)
+    assert sum(likely) == pytest.approx(1)
+    assert max(likely) - min(likely) > 0.01
+    assert torch.equal(colorize(generator, photograph, 13), colorize(generator, photograph, 13, profile=likely))
+    assert predict_profile(profiled.generator("warm"), photograph, 13) == pytest.approx([0.75, 0.25])
+
+
+@pytest.mark.parametrize("name", ["warm", "cool"])
+def test_the_own_profile_is_that_of_the_colors(name: str) -> None:
+    photograph = profiled.plain(name, 50, 200)
+    shares = own_profile(profiled.guide(), photograph, 16)
+    assert shares == [float(name == known) for known in profiled.PAINT]
+    assert profiled.painted(colorize(profiled.generator(), photograph, 16, profile=shares)) == name
+    with pytest.raises(InputError, match="size is 0"):
+        own_profile(profiled.guide(), photograph, 0)
+
+
+def test_the_own_profile_is_seen_at_the_working_size() -> None:
+    """As in training, where the guide sees the very pictures that the generator does."""
+    reddish, bluish = profiled.plain("warm", 64, 64), profiled.plain("cool", 64, 64)
+    board = (torch.arange(64)[:, None] + torch.arange(64)) % 8 == 0  # an eighth warm, the rest cool
+    seen: list[tuple[int, ...]] = []
+    guide = profiled.guide()
+    guide.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].ab.shape)))
+    assert own_profile(guide, torch.where(board, reddish, bluish), 8) == [0.0, 1.0]
+    assert seen == [(1, 2, 8, 8)]

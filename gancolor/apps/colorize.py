@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -111,12 +111,10 @@ def _names(known: Sequence[str], asked: str | None) -> Sequence[str | None]:
     return meant[asked]
 
 
-def _results(plan: dict[Path, Path], ways: Sequence[_Way], sheet: bool) -> Iterator[tuple[Path, Path]]:
+def _results(plan: dict[Path, Path], ways: Sequence[_Way], sheet: bool) -> list[tuple[Path, Path]]:
     """Each file that will be written, and its photograph."""
-    for place, photograph in plan.items():
-        yield from ((way.name(place), photograph) for way in ways)
-        if sheet:
-            yield _sheet(place), photograph
+    names = [way.name for way in ways] + ([_sheet] if sheet else [])
+    return [(name(place), photograph) for place, photograph in plan.items() for name in names]
 
 
 def _sheet(place: Path) -> Path:
@@ -225,7 +223,7 @@ def _images(folder: Path, output: Path) -> list[Path]:
     return names
 
 
-def _refuse_loss(results: Iterable[tuple[Path, Path]], overwrite: bool) -> None:
+def _refuse_loss(results: Sequence[tuple[Path, Path]], overwrite: bool) -> None:
     """Raise if results would take the place of photographs or of each other, or, unless wanted, of any other file.
 
     Args:
@@ -235,19 +233,18 @@ def _refuse_loss(results: Iterable[tuple[Path, Path]], overwrite: bool) -> None:
     Raises:
         InputError: names the first of them, and says what to do.
     """
-    plan: dict[Path, Path] = {}
+    photographs = {photograph.resolve() for _, photograph in results}
+    taken: dict[Path, Path] = {}
     for result, photograph in results:
-        if result in plan:
-            raise InputError(
-                f"{result} would be a result of {plan[result]} and another of {photograph}: ask for them one after the "
-                "other, each with its own --output"
-            )
-        plan[result] = photograph
-    photographs = {photograph.resolve() for photograph in plan.values()}
-    for result in plan:
         if result.resolve() in photographs:
             raise InputError(f"{result} would overwrite a photograph: choose another --output")
-    existing = [result for result in plan if result.exists()]
+        if result in taken:
+            raise InputError(
+                f"{result} would be a result of {taken[result]} and another of {photograph}: ask for them one after "
+                "the other, each with its own --output"
+            )
+        taken[result] = photograph
+    existing = [result for result in taken if result.exists()]
     if existing and not overwrite:
         others = f" and {len(existing) - 1} more exist" if len(existing) > 1 else " exists"
         raise InputError(f"{existing[0]}{others} already: choose another --output, or add --overwrite")
