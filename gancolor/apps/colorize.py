@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _OWN, _ALL = "own", "all"
 _PROFILE = (
-    "kind of colors, by its name, such as warm, or its number from 1: NAME-warm.png; 'own' for the kind that the "
-    "photograph's own colors are of, 'all' for each kind and for what the colorizer predicts itself, which is the "
-    "default; of a colorizer that learned profiles"
+    "profile to color by, of a colorizer that learned profiles: its name, such as warm, or its number from 1; writes "
+    "NAME-warm.png. 'all': by each, and by the one that the colorizer predicts, as it does by default. 'own': by the "
+    "one that the photograph's own colors belong to"
 )
 
 
