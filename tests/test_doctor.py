@@ -545,15 +545,6 @@ def test_not_one_picture_can_be_read(tmp_path: Path) -> None:
     assert "<svg" not in (tmp_path / "r" / "report.html").read_text()
 
 
-def test_the_gamuts_outline_holds_every_color() -> None:
-    from matplotlib.path import Path as Outline
-
-    outline = Outline(figures._gamut().T)
-    levels = torch.arange(0, 256, 15)
-    ab = figures._ab(torch.cartesian_prod(levels, levels, levels).to(torch.uint8))
-    assert outline.contains_points(ab.T, radius=0.5).all() or outline.contains_points(ab.T, radius=-0.5).all()
-
-
 def test_the_help_waits_for_nothing() -> None:
     code = (
         "import sys; from gancolor.apps.cli import main\n"

@@ -1,9 +1,12 @@
 """What lies at a place that a user names: the source that fits it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gancolor.data.photographs import Folder, ImageFolder, ListFile
 from gancolor.data.shards import Shards
+from gancolor.errors import InputError
 
 
 def found_at(
@@ -28,3 +31,22 @@ def found_at(
     if val is None and (path / "train").is_dir() and (path / "val").is_dir():
         return ImageFolder(place)
     return Folder(place, val) if holdout is None else Folder(place, val, holdout)
+
+
+@contextmanager
+def named(option: str, place: Path) -> Iterator[None]:
+    """Find a source, and ask for its names, in here: what is wrong with the place is said of the option that gave it.
+
+    Raises:
+        InputError: nothing there, or no images.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{option}: {place} is neither a folder nor a text file with one image path a line"
+        ) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{option}: {str(error).partition(': ')[2]}") from error
+    except InputError as error:
+        raise InputError(f"{option}: {str(error).removeprefix('data.source.root: ')}") from error

@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from gancolor.data import Folder, ImageFolder, ListFile, Shards
-from gancolor.data.layout import found_at
+from gancolor.data.layout import found_at, named
 from gancolor.doctor import findings, report
 from gancolor.doctor.findings import KINDS, Set
 from gancolor.doctor.report import EXCLUDE, PAGE, Checkup
 from gancolor.doctor.survey import survey
-from gancolor.errors import InputError
 from gancolor.interfaces import Files
 
 
@@ -97,16 +96,10 @@ def photographs_at(path: Path, option: str, holdout: float | None = 0.0) -> Phot
     Raises:
         InputError: nothing there, or no images.
     """
-    try:
+    with named(option, path):
         source = found_at(str(path), holdout=holdout)
         val = [] if isinstance(source, ListFile) else source.names("val")
         return Photographs(source, source.names("train"), val, _options(source))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{option}: {path} is neither a folder nor a text file with one image path a line") from error
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{option}: {str(error).partition(': ')[2]}") from error
-    except InputError as error:
-        raise InputError(f"{option}: {str(error).removeprefix('data.source.root: ')}") from error
 
 
 def _options(source: Folder | ImageFolder | ListFile | Shards) -> list[str]:

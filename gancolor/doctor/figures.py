@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
-from torch import Tensor
 
-from gancolor.color import AB_SCALE, rgb_to_lab
-from gancolor.page import INK, style, svg
+from gancolor.color import AB_SCALE
+from gancolor.page import style, svg
+from gancolor.palette.drawing import ab_of, draw_plane
 
 _SIZE = (4.4, 3.4)  # inches; half of the page
 _CELL = 2.0  # Lab units of a cell of the color prior
@@ -30,16 +28,10 @@ def color_prior(pixels: bytes) -> str:
     edges = np.arange(-AB_SCALE, AB_SCALE + _CELL, _CELL)
     counts = np.zeros((len(edges) - 1, len(edges) - 1))
     for part in rgb.split(_AT_ONCE):
-        a, b = _ab(part)
-        counts += np.histogram2d(b, a, bins=[edges, edges])[0]
+        counts += np.histogram2d(*ab_of(part), bins=[edges, edges])[0]
     with style("prior"):
         figure, axes = _figure("Colors of the set")
-        share = np.ma.masked_equal(counts / len(rgb), 0)
-        image = axes.imshow(share, norm=LogNorm(), origin="lower", extent=(edges[0], edges[-1]) * 2, cmap="viridis")
-        axes.plot(*_gamut(), color=INK, linewidth=0.8)
-        axes.set(xlabel="a: green to red (Lab units)", ylabel="b: blue to yellow (Lab units)")
-        axes.grid(False)
-        figure.colorbar(image, label="share of pixels", format=lambda share, _: f"{100 * share:g} %")
+        draw_plane(axes, counts / len(rgb), edges[-1])
         return svg(figure, "prior")
 
 
@@ -75,23 +67,3 @@ def _figure(title: str) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     figure.suptitle(title, fontsize=10, fontweight="bold")
     return figure, axes
-
-
-def _ab(rgb: UInt8[Tensor, "n 3"]) -> Float[np.ndarray, "2 n"]:
-    """In Lab units."""
-    return rgb_to_lab(rgb.T[None, :, :, None]).ab[0, :, :, 0].numpy() * AB_SCALE
-
-
-def _gamut() -> Float[np.ndarray, "2 n"]:
-    """The outline of sRGB in the ab plane: the way round the color circle, from red over yellow back to red."""
-    up, down, full, none = np.arange(256), np.arange(255, -1, -1), np.full(256, 255), np.full(256, 0)
-    sides = [
-        (full, up, none),
-        (down, full, none),
-        (none, full, up),
-        (none, down, full),
-        (up, none, full),
-        (full, none, down),
-    ]
-    rgb = np.concatenate([np.stack(side, axis=1) for side in sides]).astype(np.uint8)
-    return _ab(torch.from_numpy(rgb))

@@ -1,6 +1,22 @@
 """The colors of a data set: how often each occurs, and the profiles that its pictures fall into."""
 
+from gancolor.palette.dominant import COLORS, DominantColors, distance, dominant, dominant_features
 from gancolor.palette.prior import CELL, CELLS, cell_of, prior, smooth
 from gancolor.palette.profiles import Profiles, descriptors, histograms, nearest
 
-__all__ = ["CELL", "CELLS", "Profiles", "cell_of", "descriptors", "histograms", "nearest", "prior", "smooth"]
+__all__ = [
+    "CELL",
+    "CELLS",
+    "COLORS",
+    "DominantColors",
+    "Profiles",
+    "cell_of",
+    "descriptors",
+    "distance",
+    "dominant",
+    "dominant_features",
+    "histograms",
+    "nearest",
+    "prior",
+    "smooth",
+]
