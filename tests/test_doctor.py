@@ -21,7 +21,7 @@ from gancolor.apps import doctor
 from gancolor.apps.cli import main
 from gancolor.config import parse
 from gancolor.data import ColorData, Folder, ImageFolder, ListFile
-from gancolor.doctor import duplicates, figures, findings, survey
+from gancolor.doctor import duplicates, findings, survey
 from gancolor.doctor.checkup import Asked, checkup, photographs_at
 from gancolor.doctor.examine import Examined, examine
 from gancolor.doctor.findings import KINDS, Set

@@ -31,8 +31,13 @@ def colors(distribution: Distribution, title: str) -> bytes:
         _histogram(axes["a"], distribution.histogram_a, "a: green to red (Lab units)")
         _histogram(axes["b"], distribution.histogram_b, "b: blue to yellow (Lab units)")
         frequent = (-distribution.prior).argsort(axis=None, kind="stable")[: (distribution.prior > 0).sum()]
-        _swatches(axes["most"], distribution, frequent[:_SWATCHES], "The most frequent cells, as light as they are")
-        _swatches(axes["least"], distribution, frequent[::-1][:_SWATCHES], "The rarest that occur")
+        _swatches(
+            axes["most"],
+            distribution,
+            frequent[:_SWATCHES],
+            "The most frequent cells in their mean lightness: share; a, b",
+        )
+        _swatches(axes["least"], distribution, frequent[::-1][:_SWATCHES], "The rarest cells that occur")
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})  # which would name a version
     return file.getvalue()
@@ -54,7 +59,8 @@ def _swatches(axes: Axes, distribution: Distribution, cells: Int[np.ndarray, " n
     axes.imshow(lab_to_rgb(lab)[0].permute(1, 2, 0).numpy(), aspect="auto", extent=(0, len(cells), 0, 1))
     axes.set_title(title, fontsize=9, loc="left")
     axes.set_xlim(0, _SWATCHES)
-    labels = [f"{100 * distribution.prior.flat[cell]:.2g} %\n{a:+d}, {b:+d}" for cell, a, b in zip(cells, *center)]
+    shares = distribution.prior.flat[cells]
+    labels = [f"{100 * share:.2g} %\n{a}, {b}" for share, a, b in zip(shares, *center, strict=True)]
     axes.set_xticks(np.arange(len(cells)) + 0.5, labels)
     axes.set_yticks([])
     axes.tick_params(length=0)

@@ -2,8 +2,10 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from jaxtyping import Float, UInt8
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -22,6 +25,7 @@ from gancolor.color import rgb_to_lab
 from gancolor.data.images import ValImages, none_readable
 from gancolor.data.layout import found_at, named
 from gancolor.data.loader import Reader
+from gancolor.data.workers import death_told
 from gancolor.errors import InputError
 from gancolor.interfaces import Source
 from gancolor.metrics import colorfulness
@@ -45,6 +49,22 @@ class Asked:
     overwrite: bool = False
 
 
+class Described(NamedTuple):
+    """The colors of one photograph.
+
+    Attributes:
+        name: as its source has it.
+        histogram: the share of its pixels in each cell of the ab plane, row by row.
+        dominant: its dominant colors.
+        colorfulness: Hasler & Süsstrunk 2003.
+    """
+
+    name: str
+    histogram: Float[np.ndarray, " cells"]
+    dominant: DominantColors
+    colorfulness: float
+
+
 @dataclass(frozen=True)
 class Measured:
     """The colors of a set.
@@ -53,21 +73,15 @@ class Measured:
         root: where the photographs are.
         images: how many were measured.
         unreadable: how many could not be.
-        colorfulness: the images' mean (Hasler & Süsstrunk 2003).
-        distribution: of all pixels.
-        names: the images that were described, as their source has them.
-        histograms: of each of these, the share of its pixels in each cell of the ab plane, row by row.
-        dominant: of each, its dominant colors.
+        distribution: of all their pixels.
+        described: some of them, one by one.
     """
 
     root: Path
     images: int
     unreadable: int
-    colorfulness: float
     distribution: Distribution
-    names: Sequence[str]
-    histograms: Float[np.ndarray, "N cells"]
-    dominant: Sequence[DominantColors]
+    described: Sequence[Described]
 
 
 def measure(asked: Asked) -> Measured:
@@ -93,15 +107,16 @@ def measure(asked: Asked) -> Measured:
 def show(measured: Measured, output: Path, console: Console) -> None:
     """The numbers in short, and where the files are."""
     distribution = measured.distribution
+    colorful = np.mean([one.colorfulness for one in measured.described]) if measured.described else np.nan
     table = Table(box=box.SIMPLE, show_header=False)
     for name, value in {
-        "images": f"{measured.images:,}",
+        "training images": f"{measured.images:,}",
         "unreadable": f"{measured.unreadable:,}",
-        "described one by one": f"{len(measured.names):,}",
+        "described one by one": f"{len(measured.described):,}",
         "pixels": f"{distribution.pixels:,}",
         "mean chroma": f"{distribution.chroma:.1f} Lab units",
         f"nearly gray pixels (chroma below {NEARLY_GRAY:g})": f"{distribution.nearly_gray:.1%}",
-        "mean colorfulness (Hasler & Süsstrunk 2003)": f"{measured.colorfulness:.1f}",
+        "mean colorfulness of those described": f"{colorful:.1f}",
     }.items():
         table.add_row(name, value)
     console.print(table)
@@ -115,45 +130,47 @@ def _look(source: Source, names: Sequence[str], asked: Asked) -> Measured:
     chosen = set(spread.tolist())
     reader = Reader(ValImages(source, names, asked.size), asked.workers)
     batches = (list(range(len(names))[start : start + _BATCH]) for start in range(0, len(names), _BATCH))
-    census, images, total = Census(), 0, 0.0
-    described: list[tuple[str, Float[np.ndarray, " cells"], DominantColors]] = []
-    with logging_redirect_tqdm(), tqdm(total=len(names), unit="image", smoothing=0.02) as bar:
+    census, images = Census(), 0
+    described: list[Described] = []
+    progress = tqdm(total=len(names), unit="image", smoothing=0.02)
+    with _one_thread(), death_told(str(asked.data)), logging_redirect_tqdm(), progress as bar:
         for rgb, indices in reader.read(batches):
             census.add(rgb)
-            images, total = images + len(rgb), total + colorfulness(rgb).sum().item()
-            described += [
-                (names[index], _histogram(picture), palette.dominant(picture))
-                for index, picture in zip(indices.tolist(), rgb, strict=True)
-                if index in chosen
-            ]
+            places = zip(indices.tolist(), rgb, strict=True)
+            described += [_describe(names[index], picture) for index, picture in places if index in chosen]
+            images += len(rgb)
             bar.update(images + len(reader.unreadable) - bar.n)
     if not images:
         raise none_readable(reader.unreadable)
-    return Measured(
-        root=asked.data.expanduser().resolve(),
-        images=images,
-        unreadable=len(reader.unreadable),
-        colorfulness=total / images,
-        distribution=census.distribution(),
-        names=[name for name, _, _ in described],
-        histograms=np.array([histogram for _, histogram, _ in described]).reshape(-1, palette.CELLS**2),
-        dominant=[colors for _, _, colors in described],
-    )
+    root = asked.data.expanduser().resolve()
+    return Measured(root, images, len(reader.unreadable), census.distribution(), described)
 
 
-def _histogram(rgb: UInt8[Tensor, "3 H W"]) -> Float[np.ndarray, " cells"]:
-    """Of one picture; as halves, since there are many."""
-    return palette.histograms(rgb_to_lab(rgb[None]).ab)[0].numpy().astype(np.float16)
+def _one_thread() -> AbstractContextManager[object]:
+    """What is computed in here is not shared out: threads of one small picture wait for processors that workers have.
+
+    On a busy machine that took a hundred times as long.
+    """
+    import sklearn.cluster  # noqa: F401  (brings threads of its own, which are limited once they are there)
+
+    return threadpool_limits(1)
+
+
+def _describe(name: str, rgb: UInt8[Tensor, "3 H W"]) -> Described:
+    histogram = palette.histograms(rgb_to_lab(rgb[None]).ab)[0].numpy().astype(np.float16)  # there are many
+    return Described(name, histogram, palette.dominant(rgb), colorfulness(rgb[None]).item())
 
 
 def _numbers(measured: Measured) -> bytes:
     """What colors.npz holds."""
     distribution = measured.distribution
     smoothed = palette.smooth(torch.from_numpy(distribution.prior), _SIGMA / palette.CELL).numpy()
-    lab = np.full((len(measured.dominant), palette.COLORS, 3), np.nan, np.float16)
-    share = np.zeros((len(measured.dominant), palette.COLORS), np.float16)
-    for row, colors in enumerate(measured.dominant):
-        lab[row, : len(colors.lab)], share[row, : len(colors.share)] = colors.lab, colors.share
+    lab = np.full((len(measured.described), palette.COLORS, 3), np.nan, np.float16)
+    share = np.zeros((len(measured.described), palette.COLORS), np.float16)
+    for row, one in enumerate(measured.described):
+        count = len(one.dominant.share)
+        lab[row, :count], share[row, :count] = one.dominant.lab, one.dominant.share
+    histograms = np.array([one.histogram for one in measured.described], np.float16)
     file = io.BytesIO()
     np.savez_compressed(
         file,
@@ -164,8 +181,8 @@ def _numbers(measured: Measured) -> bytes:
         smoothed=smoothed,
         histogram_a=distribution.histogram_a,
         histogram_b=distribution.histogram_b,
-        names=np.array(measured.names, dtype=np.str_),
-        histograms=measured.histograms,
+        names=np.array([one.name for one in measured.described], np.str_),
+        histograms=histograms.reshape(-1, palette.CELLS**2),
         dominant_lab=lab,
         dominant_share=share,
     )

@@ -43,9 +43,7 @@ def named(option: str, place: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{option}: {place} is neither a folder nor a text file with one image path a line"
-        ) from error
+        raise InputError(f"{option}: {place} is neither a folder nor a text file with one image path a line") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{option}: {str(error).partition(': ')[2]}") from error
     except InputError as error:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gancolor.errors import InputError
+
 
 def outlive_signals(worker: int) -> None:
     """Ignore what asks a training to leave, but for the training process's own request to end.
@@ -44,3 +46,21 @@ def handler_kept(number: int) -> Iterator[None]:
     finally:
         if before is not None and threading.current_thread() is threading.main_thread():
             signal.signal(number, before)
+
+
+@contextmanager
+def death_told(title: str) -> Iterator[None]:
+    """Read in here: a killed worker is told in one line.
+
+    Args:
+        title: what is read, for the message.
+
+    Raises:
+        InputError: a worker was killed, mostly for want of memory.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "exited unexpectedly" not in str(error):
+            raise
+        raise InputError(f"{title}: a worker was killed; type it again, with fewer --workers") from error

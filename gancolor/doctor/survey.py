@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from gancolor.data.workers import death_told
 from gancolor.doctor.examine import Examined, examine
-from gancolor.errors import InputError
 from gancolor.interfaces import Files
 
 _VERSION = 1  # of what is found out; another one examines everything again
@@ -55,20 +55,13 @@ def survey(source: Files, names: Sequence[str], size: int, workers: int, kept: P
         found = {known.name: known for known in _whole_lines(file) if known and known.name in wanted}
         images = _Images(source, names, size, {name: known.stamp for name, known in found.items()})
         loader = DataLoader(images, _AT_ONCE, num_workers=workers, collate_fn=list)
-        progress = tqdm(total=len(names), desc=title, unit="image", smoothing=0.02)
-        try:
+        with death_told(title), tqdm(total=len(names), desc=title, unit="image", smoothing=0.02) as progress:
             for examined in loader:
                 new = [one for one in examined if one is not None]
                 found |= {one.name: one for one in new}
                 file.write(b"".join(map(_to_line, new)))
                 file.flush()
                 progress.update(len(examined))
-        except RuntimeError as error:
-            if "exited unexpectedly" not in str(error):
-                raise
-            raise InputError(f"{title}: a worker was killed; type it again to go on, with fewer --workers") from error
-        finally:
-            progress.close()
     return [found[name] for name in names]
 
 

@@ -43,5 +43,5 @@ def gamut() -> Float[np.ndarray, "2 n"]:
 
 
 def ab_of(rgb: UInt8[Tensor, "n 3"]) -> Float[np.ndarray, "2 n"]:
-    """a and b of colors, in Lab units."""
+    """The a and b of colors, in Lab units."""
     return rgb_to_lab(rgb.T[None, :, :, None]).ab[0, :, :, 0].numpy() * AB_SCALE
