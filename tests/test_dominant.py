@@ -33,7 +33,7 @@ def test_a_picture_of_two_flat_colors_is_these_two() -> None:
     assert np.allclose(found.lab, [lab(RED), lab(BLUE)], atol=0.01)
 
 
-def test_a_picture_of_one_color_has_made_of() -> None:
+def test_a_picture_of_a_single_color_has_that_one() -> None:
     found = dominant(flat((GRAY, 1)))
     assert found.share == (1.0,)
     assert np.allclose(found.lab, [lab(GRAY)], atol=0.01)
@@ -46,6 +46,15 @@ def test_colors_that_are_alike_become_their_mean() -> None:
     mean = 0.75 * lab(RED) + 0.25 * lab(shade)
     assert min(np.abs(np.array(color) - mean).max() for color in found.lab) < 0.01
     assert len(dominant(flat((RED, 48), (shade, 16), (BLUE, 64)), near=0.5).share) == 3
+
+
+def test_of_more_than_eight_colors_the_nearest_share_one_center() -> None:
+    shade = (205, 35, 30)
+    others = [(0, 0, 0), (255, 255, 255), (0, 200, 0), BLUE, (230, 230, 0), (0, 200, 200), (200, 0, 200)]
+    found = dominant(flat((RED, 24), (shade, 8), *((color, 32 // 8) for color in others), (BLUE, 4)), near=1.0)
+    assert len(found.share) == 8
+    assert found.share[0] == 0.5
+    assert np.allclose(found.lab[0], 0.75 * lab(RED) + 0.25 * lab(shade), atol=0.01)
 
 
 @pytest.mark.parametrize("picture", scenes(4, size=96))

@@ -26,7 +26,7 @@ def colors(distribution: Distribution, title: str) -> bytes:
         figure.suptitle(f"Colors of {title}", fontweight="bold")
         axes = figure.subplot_mosaic([["prior", "a"], ["prior", "b"], ["most", "most"], ["least", "least"]],
             height_ratios=[4, 4, 1.5, 1.5], width_ratios=[3, 2])  # fmt: skip
-        draw_plane(axes["prior"], distribution.prior, CELLS * CELL / 2)
+        draw_plane(figure, axes["prior"], distribution.prior, CELLS * CELL / 2)
         axes["prior"].set_title(f"of {distribution.pixels:,} pixels; the line is all that sRGB has", fontsize=9)
         _histogram(axes["a"], distribution.histogram_a, "a: green to red (Lab units)")
         _histogram(axes["b"], distribution.histogram_b, "b: blue to yellow (Lab units)")

@@ -137,7 +137,7 @@ def _look(source: Source, names: Sequence[str], asked: Asked) -> Measured:
         for rgb, indices in reader.read(batches):
             census.add(rgb)
             places = zip(indices.tolist(), rgb, strict=True)
-            described += [_describe(names[index], picture) for index, picture in places if index in chosen]
+            described += [_describe(names[int(index)], picture) for index, picture in places if index in chosen]
             images += len(rgb)
             bar.update(images + len(reader.unreadable) - bar.n)
     if not images:

@@ -31,7 +31,7 @@ def color_prior(pixels: bytes) -> str:
         counts += np.histogram2d(*ab_of(part), bins=[edges, edges])[0]
     with style("prior"):
         figure, axes = _figure("Colors of the set")
-        draw_plane(axes, counts / len(rgb), edges[-1])
+        draw_plane(figure, axes, counts / len(rgb), edges[-1])
         return svg(figure, "prior")
 
 

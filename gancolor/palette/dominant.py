@@ -45,9 +45,10 @@ def dominant(rgb: UInt8[Tensor, "3 H W"], near: float = NEAR) -> DominantColors:
     colors, count = rgb[:, rows[:, None], columns].flatten(1).unique(dim=1, return_counts=True)
     lab = rgb_to_lab(colors[None, :, :, None])
     points = torch.cat([(lab.light + 1) * 50, lab.ab * AB_SCALE], dim=1)[0, :, :, 0].T.double().numpy()
-    found = KMeans(min(COLORS, len(points)), n_init=1, random_state=0).fit(points, sample_weight=count.numpy())
-    share = np.bincount(found.labels_, count.numpy(), minlength=len(found.cluster_centers_)) / _SIDE**2
-    centers, share = _merge(found.cluster_centers_, share, near)
+    kmeans = KMeans(min(COLORS, len(points)), random_state=0)
+    labels = kmeans.fit_predict(points, sample_weight=count.numpy())
+    share = np.bincount(labels, count.numpy(), kmeans.n_clusters) / _SIDE**2
+    centers, share = _merge(kmeans.cluster_centers_, share, near)
     order = (-share).argsort(kind="stable")
     return DominantColors(tuple(map(tuple, centers[order].tolist())), tuple(share[order].tolist()))
 
@@ -105,7 +106,7 @@ def dominant_features(
     points = torch.zeros(len(lab), len(cells), dtype=lab.dtype, device=lab.device)
     for color, weight in zip(lab[..., 1:].unbind(1), share.unbind(1), strict=True):
         apart = (color[:, None] - cells).norm(dim=2)  # no matrix product, which would lose digits
-        points += torch.where(apart.isnan(), 0, weight[:, None] * _alike(apart, near, alpha))
+        points += weight[:, None] * _alike(apart, near, alpha)  # NaN is like no cell
     return points
 
 

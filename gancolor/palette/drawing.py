@@ -5,17 +5,19 @@ import torch
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from gancolor.color import AB_SCALE, rgb_to_lab
 from gancolor.page import INK
 
 
-def draw_plane(axes: Axes, share: Float[np.ndarray, "a b"], reach: float) -> None:
+def draw_plane(figure: Figure, axes: Axes, share: Float[np.ndarray, "a b"], reach: float) -> None:
     """How often each color occurs, on a logarithmic scale, and the outline of what sRGB has.
 
     Args:
-        axes: to draw in.
+        figure: to draw in.
+        axes: of the figure.
         share: of pixels, in each cell of the plane.
         reach: the cells end at −reach and reach on either axis, in Lab units.
     """
@@ -24,7 +26,7 @@ def draw_plane(axes: Axes, share: Float[np.ndarray, "a b"], reach: float) -> Non
     axes.plot(*gamut(), color=INK, linewidth=0.8)
     axes.set(xlabel="a: green to red (Lab units)", ylabel="b: blue to yellow (Lab units)")
     axes.grid(False)
-    axes.get_figure(root=True).colorbar(image, label="share of pixels", format=lambda share, _: f"{100 * share:g} %")
+    figure.colorbar(image, ax=axes, label="share of pixels", format=lambda share, _: f"{100 * share:g} %")
 
 
 def gamut() -> Float[np.ndarray, "2 n"]:
