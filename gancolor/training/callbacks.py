@@ -18,7 +18,7 @@ from gancolor.color import gray
 from gancolor.colorizer import Colorizer
 from gancolor.interfaces import Batch
 from gancolor.loggers import log_picture
-from gancolor.metrics import PSNR, SSIM, Colorfulness
+from gancolor.metrics import PSNR, SSIM, AbDistance, Colorfulness, ColorfulnessRatio, RareRecall
 from gancolor.scores import MetricFactory, Scores
 
 TILE = 128  # pixels: smaller pictures are shown enlarged by a whole factor
@@ -48,6 +48,9 @@ class Evaluate(pl.Callback):
             "psnr": lambda: PSNR().to(device),
             "ssim": lambda: SSIM().to(device),
             "colorfulness": lambda: Colorfulness().to(device),
+            "cf_ratio": lambda: ColorfulnessRatio().to(device),
+            "rare_recall": lambda: RareRecall().to(device),
+            "ab_distance": lambda: AbDistance().to(device),
         }
         self._scores = Scores({"gray": metrics, "ours": metrics, "real": {"colorfulness": metrics["colorfulness"]}})
 
