@@ -53,7 +53,12 @@ def look(fake: UInt8[Tensor, "N 3 H W"], scenes: Drawn) -> dict[str, float]:
     as real. ``cars like cars`` is the share of cars' pixels that are within 15 Lab units of a color that cars have,
     the real one or another.
     """
-    metrics = {"psnr": PSNR(), "rare_recall": RareRecall(), "ab_distance": AbDistance(), "cf_ratio": ColorfulnessRatio()}
+    metrics = {
+        "psnr": PSNR(),
+        "rare_recall": RareRecall(),
+        "ab_distance": AbDistance(),
+        "cf_ratio": ColorfulnessRatio(),
+    }
     for ours, own in zip(fake.split(_BATCH), scenes.rgb.split(_BATCH), strict=True):
         for metric in metrics.values():
             metric.update(ours, own)

@@ -29,6 +29,7 @@ from gancolor import arguments
 from gancolor.checkpoint import KEY, load, read
 from gancolor.color import Lab, gray, lab_to_rgb, rgb_to_lab
 from gancolor.data import Scenes
+from gancolor.errors import InputError
 from gancolor.training.callbacks import panel
 from gancolor.training.checkpointing import CHECKPOINTS, LAST
 
@@ -68,18 +69,23 @@ COLUMNS = {  # number → heading and format
 Values = Mapping[str, Sequence[float]]  # number → one a seed
 
 
+def command(row: str, seed: int, images: int, folder: Path) -> list[str]:
+    """What train.py is given for a run; it may be given again, and then goes on."""
+    options = ["--colorizer.images", images, "--training.validate_every", images, "--data.workers", 0, "--seed", seed]
+    given = ["--config", "configs/quickstart.yaml", *ROWS[row], *options, "--run_dir", folder, "--resume", "auto"]
+    return [str(argument) for argument in given]
+
+
 def train(row: str, seed: int, images: int, folder: Path) -> None:
     """Train, or go on, in a process of its own with one thread.
 
     Raises:
         RuntimeError: it did not end well; what it said last.
     """
-    options = ["--colorizer.images", images, "--training.validate_every", images, "--data.workers", 0, "--seed", seed]
-    command = ["--config", "configs/quickstart.yaml", *ROWS[row], *options, "--run_dir", folder, "--resume", "auto"]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "said.txt").open("w") as said:
         ended = subprocess.run(
-            [sys.executable, "train.py", *map(str, command)],
+            [sys.executable, "train.py", *command(row, seed, images, folder)],
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             stdout=said,
@@ -150,6 +156,8 @@ def main(given: list[str]) -> None:
     option("--work", type=Path, default=ROOT / "runs" / "weightings", help="folder of the trainings")
     option("--output", type=Path, default=HERE / "results", help="folder for weightings.txt, .json and .png")
     asked = arguments.parse(command_line, given)
+    if unknown := set(asked.rows) - set(ROWS):
+        raise InputError(f"--rows: there is no {unknown.pop()!r}; there are {', '.join(ROWS)}")
     work = asked.work.resolve() / str(asked.images)
     folders = {
         (row, seed): work / f"{row.replace(' ', '-').replace(',', '')}-{seed}"

@@ -40,11 +40,12 @@ class RareRecall(Metric, ImageMetric):
 
     def update(self, fake: UInt8[Tensor, "B 3 H W"], real: UInt8[Tensor, "B 3 H W"]) -> None:
         """Take in a batch."""
-        ours, own = rgb_to_lab(fake).ab, rgb_to_lab(real).ab
-        hit = (AB_SCALE * (ours - own)).norm(dim=1) <= self.near
-        cells = cell_of(own)
-        self.pixels = self.pixels + self._count(cells)
-        self.hits = self.hits + self._count(cells[hit])
+        for f, r in zip(fake.split(1), real.split(1), strict=True):  # twice as fast as all at once: see metrics.lab
+            ours, own = rgb_to_lab(f).ab, rgb_to_lab(r).ab
+            hit = torch.hypot(*(AB_SCALE * (ours - own)).unbind(1)) <= self.near
+            cells = cell_of(own)
+            self.pixels = self.pixels + self._count(cells)
+            self.hits = self.hits + self._count(cells[hit])
 
     def _count(self, cells: Tensor) -> Tensor:
         return torch.bincount(cells.flatten(), minlength=CELLS * CELLS).to(self.pixels.device)
