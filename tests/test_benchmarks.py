@@ -12,14 +12,17 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from benchmarks import photographs, throughput
+from benchmarks import photographs, throughput, weightings
+from benchmarks.ambiguity import AMBIGUOUS, Drawn, look
 from benchmarks.limits import decoders, step_flops
 from benchmarks.machine import about
 from benchmarks.pix2pix import Photographs, Pix2Pix
 from benchmarks.throughput import Section, rows_of
 from benchmarks.turns import Pace, Turn, take_turns
-from gancolor.color import rgb_to_lab
+from gancolor.color import AB_SCALE, Lab, gray, lab_to_rgb, rgb_to_lab
+from gancolor.data import Scenes
 from gancolor.data.decoding import decode
+from gancolor.data.paint import CAR_COLORS, Label
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
 from gancolor.generators import UNet
@@ -165,3 +168,86 @@ class TestTable:
         text = (tmp_path / "throughput.txt").read_text()
         assert all(name in text for name in rows)
         assert str(tmp_path.parent) not in text
+
+
+SCENES = Drawn.held_out(Scenes(train=0, val=24, size=64))
+
+
+def repainted(label: Label, ab: tuple[float, float]) -> torch.Tensor:
+    """The scenes, with one thing in one color."""
+    lab = rgb_to_lab(SCENES.rgb)
+    color = torch.tensor(ab).view(1, 2, 1, 1) / AB_SCALE
+    return lab_to_rgb(Lab(lab.light, torch.where(SCENES.labels[:, None] == label, color, lab.ab)))
+
+
+class TestAmbiguity:
+    def test_real_colors_are_perfect_and_gray_ones_have_nothing(self) -> None:
+        perfect, dull = look(SCENES.rgb, SCENES), look(gray(SCENES.rgb), SCENES)
+        saturations = [name for name in perfect if name.startswith("saturation")]
+        assert len(saturations) == len(AMBIGUOUS) + 2
+        for name in (*saturations, "cf_ratio", "rare_recall"):
+            assert perfect[name] == pytest.approx(1)
+            assert dull[name] < (0.3 if name == "rare_recall" else 0.02)
+        assert (perfect["ab_distance"], dull["cars like cars"]) == (0, 0)
+        assert perfect["cars like cars"] > 0.99
+
+    def test_hedged_cars_are_dull_and_like_no_car(self) -> None:
+        likely = [(share, color) for share, color in CAR_COLORS.values()]
+        a, b = (sum(share * color[i] for share, color in likely) for i in range(2))
+        found = look(repainted(Label.CAR, (a, b)), SCENES)
+        real = sum(share * np.hypot(*color) for share, color in likely)
+        assert found["saturation of cars"] == pytest.approx(np.hypot(a, b) / real, abs=0.1)  # these scenes' own cars
+        assert found["cars like cars"] == 0
+        assert found["saturation of cars"] < found["saturation of ambiguous"] < 1
+        for other in ("balloons", "leaves", "the rest"):
+            assert found[f"saturation of {other}"] == pytest.approx(1, abs=1e-3)
+
+    def test_another_color_that_cars_have_is_as_good(self) -> None:
+        found = look(repainted(Label.CAR, CAR_COLORS["green"][1]), SCENES)
+        assert found["cars like cars"] == 1
+        assert found["psnr"] < look(SCENES.rgb, SCENES)["psnr"]
+
+    def test_the_scenes_shown_have_cars_and_balloons(self) -> None:
+        shown = SCENES.telling(8)
+        assert 4 <= len(shown) <= 8
+        assert shown == sorted(set(shown))
+        for label in (Label.CAR, Label.BALLOON):
+            assert ((SCENES.labels[shown] == label).float().mean((1, 2)) > 0.01).sum() >= 2
+
+
+class TestWeightings:
+    def test_the_interval_is_student_s(self) -> None:
+        mean, half = weightings.interval([1.0, 2.0, 3.0])
+        assert mean == 2
+        assert half == pytest.approx(4.302653 / 3**0.5)  # 0.975 quantile for two degrees of freedom
+        assert not isfinite(weightings.interval([1.0])[1])
+
+    def test_a_row_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="there is no 'L3'; there are L1, "):
+            weightings.main(["--rows", '["L3"]', f"--work={tmp_path}"])
+
+    def test_a_training_that_fails_says_so(self, tmp_path: Path) -> None:
+        with pytest.raises(RuntimeError, match=r"L1, seed 0: train\.py: .*they are 0, 1"):
+            weightings.train_all({("L1", 0): tmp_path}, 0, 1)
+
+    def test_seconds_of_it_leave_a_table_and_a_picture(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        given = ["--rows", '["L1"]', "--seeds=2", "--images=8", "--scenes=24", "--jobs=2"]
+        given += [f"--work={tmp_path / 'work'}", f"--output={tmp_path / 'out'}"]
+        weightings.main(given)
+        found = json.loads((tmp_path / "out" / "weightings.json").read_text())
+        assert list(found["values"]) == ["gray", "L1"]
+        first, second = found["values"]["L1"]["psnr"]
+        assert first != second  # another seed is another training
+        text = (tmp_path / "out" / "weightings.txt").read_text()
+        mean, half = weightings.interval([first, second])
+        assert f"{mean:.2f} ± {half:.2f}" in text
+        assert str(tmp_path) not in text
+        picture = np.asarray(Image.open(tmp_path / "out" / "weightings.png"))
+        assert picture.shape[0] == 3 * 128
+
+        def trained_again(*_: object) -> None:
+            raise AssertionError
+
+        monkeypatch.setattr(weightings, "train", trained_again)
+        weightings.main(given)
+        assert json.loads((tmp_path / "out" / "weightings.json").read_text())["values"] == found["values"]

@@ -107,10 +107,9 @@ def test_the_log_has_every_number_against_images_seen(log):
     assert all(terms | rates < set(row) for row in training)
     validation = [row for row in log if "val/psnr" in row]
     assert [row["step"] for row in validation] == [32, 64]
-    assert {key for key in validation[0] if key != "step"} == {
-        *("val/psnr", "val/ssim", "val/colorfulness", "val/gray/psnr", "val/gray/ssim", "val/gray/colorfulness"),
-        "val/real/colorfulness",
-    }
+    numbers = ("psnr", "ssim", "colorfulness", "cf_ratio", "rare_recall", "ab_distance")
+    names = {f"{prefix}/{name}" for prefix in ("val", "val/gray") for name in numbers}
+    assert set(validation[0]) == {"step", "val/real/colorfulness", *names}
     first = log[0]  # what the losses saw of the data
     assert set(first) == {"step", *(f"losses.rarity.weights/{key}" for key in ("mean", "least", "most"))}
     assert first["step"] == 0
@@ -214,4 +213,21 @@ def test_each_row_is_labeled_at_its_middle():
 
 def test_the_names_of_the_rows_fit_the_margin():
     for name in ROWS:
+        assert panel({name: pictures(16)}).shape[1] == MARGIN + 2 * TILE
         assert not (panel({name: pictures(16)})[:, MARGIN - 4 : MARGIN] < 255).any()
+
+
+def test_a_long_name_widens_the_margin():
+    result = panel({"real": pictures(16), "a long name of a row": pictures(16)})
+    margin = result.shape[1] - 2 * TILE
+    assert margin > MARGIN
+    assert (result[TILE:, MARGIN:margin] < 128).any()
+    assert not (result[:, margin - 4 : margin] < 255).any()
+
+
+def test_colors_are_watched(log):
+    last = log[-1]
+    assert last["val/cf_ratio"] == pytest.approx(last["val/colorfulness"] / last["val/real/colorfulness"], rel=1e-5)
+    assert last["val/gray/cf_ratio"] < 0.01 < last["val/cf_ratio"]
+    assert 0 < last["val/ab_distance"] < last["val/gray/ab_distance"] < 1
+    assert 0 <= last["val/gray/rare_recall"] < 1

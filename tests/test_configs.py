@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks import weightings
 from gancolor import arguments, config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -68,3 +69,29 @@ def test_the_option_that_the_logger_s_file_recommends():
     given = [*command("logger/wandb.yaml"), "--training.logs.offline", "true"]
     [log] = arguments.parse(config.parser(), given).training.logs
     assert log.init_args.offline is True
+
+
+@pytest.mark.parametrize("row", weightings.ROWS)
+def test_rows_of_the_weightings_benchmark_differ_in_their_loss_alone(row, tmp_path, monkeypatch):
+    monkeypatch.chdir(CONFIGS.parent)
+    built = []
+    for name in ("L1", row):
+        built.append(config.parse(weightings.command(name, 3, 800, tmp_path)))
+        os.environ.pop(config.RUN_DIR_VARIABLE)
+    plain, run = built
+    assert (run.colorizer.adversarial.weight > 0) == ("GAN" in row)
+    assert ("bins" in run.colorizer.losses) == ("bins" in row)
+    ours, its = (yaml.safe_load(one.config) for one in built)
+    assert (ours["data"], ours["training"], ours["seed"]) == (its["data"], its["training"], its["seed"])
+    for key in set(ours["colorizer"]) - {"losses", "adversarial", "generator"}:
+        assert its["colorizer"][key] == ours["colorizer"][key]
+    assert (str(plain.colorizer.generator) == str(run.colorizer.generator)) == ("bins" not in row)
+
+
+def test_no_two_rows_of_the_weightings_benchmark_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(CONFIGS.parent)
+    found = []
+    for row in weightings.ROWS:
+        found.append(config.parse(weightings.command(row, 0, 800, tmp_path)).config)
+        os.environ.pop(config.RUN_DIR_VARIABLE)
+    assert len(set(found)) == len(weightings.ROWS)

@@ -12,10 +12,12 @@ from functools import lru_cache
 from math import nan
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
 from gancolor.benchmark.intervals import GROUPS
+from gancolor.metrics import lab
 from gancolor.palette import CELL, CELLS
 
 Jackknifed = tuple[float, Float[np.ndarray, " groups"]]  # over all images, and without each group
@@ -178,7 +180,7 @@ def _polynomial(x: Float[np.ndarray, "m D"], y: Float[np.ndarray, "n D"]) -> Flo
 
 def total_variation(fake: Rows, real: Rows) -> Jackknifed:
     """``½·Σ|p − q|`` of two mean histograms: 0 for the same colors, 1 for none in common."""
-    return _of_means(lambda p, q: float(np.abs(p - q).sum() / 2), fake, real)
+    return _of_means(lambda *pair: lab.total_variation(*map(torch.from_numpy, pair)).item(), fake, real)
 
 
 def balanced_auc(scores: Rows, colors: Rows) -> Jackknifed:

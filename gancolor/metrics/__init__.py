@@ -20,18 +20,23 @@ lightness_error    lower   mean abs(ΔL): does the output keep the lightness tha
 =================  ======  ==================================================================================
 
 :mod:`~gancolor.metrics.pixels` and :mod:`~gancolor.metrics.lab` are these functions, of pictures or of a batch of fake
-and a batch of real ones; :mod:`~gancolor.metrics.running` makes running means of some for a training.
+and a batch of real ones; :mod:`~gancolor.metrics.running` makes running means of some for a training, and
+:mod:`~gancolor.metrics.health` has what only a set of pictures has: are its colors as vivid, as many and as rare.
 """
 
-from gancolor.metrics.lab import ab_histogram, lab_pairs
+from gancolor.metrics.health import AbDistance, ColorfulnessRatio, RareRecall
+from gancolor.metrics.lab import ab_histogram, lab_pairs, total_variation
 from gancolor.metrics.pixels import colorfulness, mse, psnr, ssim, ssim_uniform
 from gancolor.metrics.running import PSNR, SSIM, Colorfulness, ImageMean
 
 __all__ = [
     "PSNR",
     "SSIM",
+    "AbDistance",
     "Colorfulness",
+    "ColorfulnessRatio",
     "ImageMean",
+    "RareRecall",
     "ab_histogram",
     "colorfulness",
     "lab_pairs",
@@ -39,4 +44,5 @@ __all__ = [
     "psnr",
     "ssim",
     "ssim_uniform",
+    "total_variation",
 ]

@@ -49,6 +49,11 @@ def ab_histogram(rgb: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B cells"]:
     return torch.cat([_by_cell(lab, torch.ones_like(lab.ab[:, 0])) for lab in labs])
 
 
+def total_variation(p: Float[Tensor, " cells"], q: Float[Tensor, " cells"]) -> Float[Tensor, ""]:
+    """``½·Σ|p − q|`` of two histograms that sum to 1: 0 for the same colors, 1 for none in common."""
+    return (p - q).abs().sum() / 2
+
+
 def _closeness(fake: Lab, real: Lab) -> Float[Tensor, "B H W"]:
     """A pixel's share of the thresholds that it meets: 1 without an error in ab, 0 from 150 units on."""
     a, b = (AB_SCALE * (fake.ab - real.ab)).unbind(dim=1)

@@ -18,11 +18,11 @@ from gancolor.color import gray
 from gancolor.colorizer import Colorizer
 from gancolor.interfaces import Batch
 from gancolor.loggers import log_picture
-from gancolor.metrics import PSNR, SSIM, Colorfulness
+from gancolor.metrics import PSNR, SSIM, AbDistance, Colorfulness, ColorfulnessRatio, RareRecall
 from gancolor.scores import MetricFactory, Scores
 
 TILE = 128  # pixels: smaller pictures are shown enlarged by a whole factor
-MARGIN = 56  # pixels, for the rows' names
+MARGIN = 56  # pixels at least, for the rows' names
 _THROUGHPUT = {  # as the bar shows it
     "images_per_second": ("img/s", "{:.3g}"),
     "data_wait": ("data wait", "{:.0%}"),
@@ -48,6 +48,9 @@ class Evaluate(pl.Callback):
             "psnr": lambda: PSNR().to(device),
             "ssim": lambda: SSIM().to(device),
             "colorfulness": lambda: Colorfulness().to(device),
+            "cf_ratio": lambda: ColorfulnessRatio().to(device),
+            "rare_recall": lambda: RareRecall().to(device),
+            "ab_distance": lambda: AbDistance().to(device),
         }
         self._scores = Scores({"gray": metrics, "ours": metrics, "real": {"colorfulness": metrics["colorfulness"]}})
 
@@ -191,9 +194,11 @@ def panel(rows: dict[str, UInt8[Tensor, "B 3 H W"]]) -> UInt8[np.ndarray, "h w 3
     factor = max(1, TILE // size)
     tiles = Image.fromarray(pictures.movedim(0, 2).cpu().numpy())
     tiles = tiles.resize((tiles.width * factor, tiles.height * factor), Image.Resampling.NEAREST)
-    result = Image.new("RGB", (MARGIN + tiles.width, tiles.height), "white")
-    result.paste(tiles, (MARGIN, 0))
+    font = ImageFont.load_default(16)
+    margin = max(MARGIN, *(16 + int(font.getbbox(name)[2]) for name in rows))
+    result = Image.new("RGB", (margin + tiles.width, tiles.height), "white")
+    result.paste(tiles, (margin, 0))
     draw = ImageDraw.Draw(result)
     for i, name in enumerate(rows):
-        draw.text((8, int((i + 0.5) * size * factor)), name, "black", ImageFont.load_default(16), anchor="lm")
+        draw.text((8, int((i + 0.5) * size * factor)), name, "black", font, anchor="lm")
     return np.asarray(result)

@@ -132,7 +132,7 @@ class Training:
         with one_line(trainer, run_dir), preemption.watching(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # Lightning 2.6's own use of torch
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # the generator's average, rightly
-            warnings.filterwarnings("ignore", ".*method of metric ImageMean")  # no picture is readable in this share
+            warnings.filterwarnings("ignore", ".*method of metric ")  # no picture is readable in this share
             _keep(config, run_dir)
             if resume is None:
                 found = colorizer.measure(lambda: data.sample(self.measure_images))
