@@ -19,6 +19,7 @@ from gancolor.errors import InputError
 HERE = Path(__file__).parent
 BASELINE = "rarity"
 CONFIGS = ("configs/pix2pix.yaml", "configs/tiny-imagenet.yaml")
+SIZES = ("depth=6", "width=24", "dropout=0")  # of the U-Net, as in tiny-imagenet.yaml
 PROFILES = 4
 PACKAGES = ("gancolor", "torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn")
 
@@ -60,16 +61,27 @@ ROWS = {
         ("losses/bins.yaml",),
         ("--colorizer.generator.init_args.head.init_args.reduction=2",),
     ),
-    "conditioned": Row("the baseline, told the color profile", ("generator/profiles.yaml",), profiles=True),
-    # Images in another order than those of the first half, as the second half has in every other row.
+    "conditioned": Row(
+        "the baseline, told the color profile",
+        ("generator/profiles.yaml",),
+        tuple(f"--colorizer.generator.init_args.generator.init_args.{size}" for size in SIZES),
+        profiles=True,
+    ),
+    # The second half has an order of its own, or it would see the first half's images again. The predictor of profiles
+    # learns in it only.
     "routed": Row(
         f"half-way the baseline, then {PROFILES} experts, one a profile",
         ("generator/experts.yaml",),
-        ("--colorizer.decay_from=0", "--seed=1"),
+        (
+            *(f"--colorizer.generator.init_args.generator.init_args.expert.init_args.{size}" for size in SIZES),
+            "--colorizer.decay_from=0",
+            "--seed=1",
+        ),
         profiles=True,
         start="common",
         share=0.5,
     ),
+    "reseeded": Row("the baseline, another seed: how far chance alone goes", options=("--seed=1",)),
 }
 
 
@@ -130,7 +142,7 @@ class Ablation:
         program = ("-m", "gancolor.apps.cli")
         colors = str(self.work / "colors")
         return [
-            Step("measure", (*program, "measure", str(self.data), "--output", colors)),
+            Step("measure", (*program, "measure", str(self.data), "--output", colors, "--size", "64")),
             Step("profiles", (*program, "profiles", colors, "--count", str(PROFILES)), ("measure",)),
         ]
 
