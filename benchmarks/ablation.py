@@ -20,7 +20,9 @@ HERE = Path(__file__).parent
 BASELINE = "rarity"
 CONFIGS = ("configs/pix2pix.yaml", "configs/tiny-imagenet.yaml")
 SIZES = ("depth=6", "width=24", "dropout=0")  # of the U-Net, as in tiny-imagenet.yaml
+GANCOLOR = ("-c", "from gancolor.apps.cli import main; main()")  # this folder's, wherever the installed one is from
 PROFILES = 4
+OWN = "-own"  # what gancolor colorize --profile own adds to the names of its results
 PACKAGES = ("gancolor", "torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn")
 
 
@@ -139,11 +141,10 @@ class Ablation:
         return Step("evaluation", tuple(options), again=True)
 
     def _colors(self) -> list[Step]:
-        program = ("-m", "gancolor.apps.cli")
         colors = str(self.work / "colors")
         return [
-            Step("measure", (*program, "measure", str(self.data), "--output", colors, "--size", "64")),
-            Step("profiles", (*program, "profiles", colors, "--count", str(PROFILES)), ("measure",)),
+            Step("measure", (*GANCOLOR, "measure", str(self.data), "--output", colors, "--size", "64")),
+            Step("profiles", (*GANCOLOR, "profiles", colors, "--count", str(PROFILES)), ("measure",)),
         ]
 
     def _training(self, name: str, row: Row) -> Step:
@@ -162,7 +163,7 @@ class Ablation:
 
     def _own(self, name: str) -> Step:
         """The validation images in the profile that their own colors have: how good the predictor could make it."""
-        options = ["-m", "gancolor.apps.cli", "colorize", str(self.data / "val"), "--profile", "own"]
+        options = [*GANCOLOR, "colorize", str(self.data / "val"), "--profile", "own"]
         options += ["--checkpoint", str(self.checkpoint(name)), "--overwrite"]
         return Step(f"{name}-oracle", (*options, "--output", str(self.work / "oracle" / name)), (name,))
 
@@ -188,6 +189,8 @@ def main(given: list[str]) -> None:
     ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows)
     logs = ablation.work / "logs"
     failures = run(ablation.steps(), logs, asked.jobs)
+    for picture in (ablation.work / "oracle").rglob(f"*{OWN}.png"):  # evaluate.py knows photographs by their names
+        picture.replace(picture.with_name(picture.name.replace(f"{OWN}.png", ".png")))
     there = [name for name, (step, _) in ablation.candidates().items() if step not in failures]
     if there:
         evaluation = ablation.evaluation(there, asked.protocol, weights, asked.val)

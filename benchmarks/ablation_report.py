@@ -70,7 +70,9 @@ def _page(
     parts = [
         "# Ablation of the color ideas on Tiny ImageNet",
         "\n".join(f"- {key}: {value}" for key, value in about.items()),
-        _table(["row", "what", "images seen"], [[name, run["about"], f"{run['images']:,}"] for name, run in runs.items()]),
+        _table(
+            ["row", "what", "images seen"], [[name, run["about"], f"{run['images']:,}"] for name, run in runs.items()]
+        ),
         READING,
         _numbers(numbers, metrics),
     ]

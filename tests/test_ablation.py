@@ -1,24 +1,22 @@
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from pictures import numbered, save, scenes
+from pictures import checkpoint, numbered, save, scenes
 
 import evaluate
 import train
 from benchmarks import ablation, ablation_report, steps
-from benchmarks.ablation import BASELINE, ROWS, Ablation
+from benchmarks.ablation import BASELINE, GANCOLOR, ROWS, Ablation
 from benchmarks.steps import ROOT, Step
 from gancolor import config
 from gancolor.apps import cli
 from gancolor.errors import InputError
 from gancolor.losses import RarityL1, RarityMSE
 
-PROGRAMS = {"train.py": train.main, "evaluate.py": evaluate.main, "-m": lambda given: cli.main(given[1:])}
+PROGRAMS = {"train.py": train.main, "evaluate.py": evaluate.main, "-c": lambda given: cli.main(given[1:])}
 PLAIN = [name for name, row in ROWS.items() if not row.profiles]
 PROFILED = [name for name, row in ROWS.items() if row.profiles]
 profiles = pytest.mark.skipif(  # until all of it is here
@@ -57,7 +55,9 @@ class TestSteps:
         assert (tmp_path / "second.log").read_text() == f"$ {second.line}\nxxx\n"
 
     def test_steps_run_side_by_side(self, tmp_path: Path) -> None:
-        meet = "import pathlib, time\npathlib.Path({!r}).touch()\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
+        meet = (
+            "import pathlib, time\npathlib.Path({!r}).touch()\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
+        )
         one, two = str(tmp_path / "one"), str(tmp_path / "two")
         todo = [python("1", meet.format(one, two)), python("2", meet.format(two, one))]
         assert steps.run(todo, tmp_path, jobs=2) == {}
@@ -90,6 +90,10 @@ class TestSteps:
         steps.run([python("1", "print(1)")], tmp_path, jobs=1)
         with pytest.raises(InputError, match=r"1\.done: 1 was made by another command, .*choose another --work"):
             steps.run([python("1", "print(2)")], tmp_path, jobs=1)
+
+    def test_gancolor_is_a_program(self, tmp_path: Path) -> None:
+        assert steps.run([Step("1", (*GANCOLOR, "--version"))], tmp_path, jobs=1) == {}
+        assert "\ngancolor " in (tmp_path / "1.log").read_text()
 
     def test_threads_are_told(self, tmp_path: Path) -> None:
         steps.run([python("1", "import os; print(os.environ['OMP_NUM_THREADS'])")], tmp_path, jobs=2, threads=3)
@@ -136,6 +140,41 @@ class TestRows:
         assert names(["l1"]) == ["l1"]
         assert names(["routed"]) == ["measure", "profiles", "common", "routed", "routed-oracle"]
         assert [*Ablation(tmp_path, tmp_path, 10, ["gan", "routed"]).candidates()] == ["gan", "routed", "routed-oracle"]
+
+
+class TestReport:
+    def test_numbers_differences_and_the_end_of_the_log(self, tmp_path: Path) -> None:
+        run = tmp_path / "runs" / "gan"
+        checkpoint(run / "checkpoints" / "last.ckpt")
+        for version, psnr in {2: 20.5, 10: 21.25}.items():  # begun, and resumed for the eighth time
+            log = run / "log" / f"version_{version}" / "metrics.csv"
+            log.parent.mkdir(parents=True)
+            log.write_text(f"step,train/l1,val/psnr,val/gray/psnr\n1,0.5,,\n2,,{psnr},24\n3,0.4,,\n")
+        number = {"value": 3.0, "low": 2.0, "high": 4.0, "n": 9}
+        unknown = {"value": None, "low": None, "high": None, "n": 0, "reason": "no weights"}
+        table = {"gray": {"psnr": number, "fid": unknown}, "gan": {"psnr": number | {"value": 3.5}, "fid": unknown}}
+        differences = {
+            "a": {"psnr": number | {"judgement": "better"}},
+            "b": {"psnr": number | {"judgement": "no evidence"}},
+        }
+        (tmp_path / "evaluation").mkdir()
+        (tmp_path / "evaluation" / "table.json").write_text(json.dumps(table))
+        compared = {"against": "gan", "differences": differences}
+        (tmp_path / "evaluation" / "differences.json").write_text(json.dumps(compared))
+        ablation_report.write(
+            tmp_path, tmp_path, {"date": "today"}, {"gan": "a game", "l1": ""}, {"l1": "ended with 1"}
+        )
+        found = json.loads((tmp_path / "ablation.json").read_text())
+        assert found["rows"] == {"gan": {"about": "a game", "images": 0, "log": {"val/psnr": 21.25}}}
+        assert found["failures"] == {"l1": "ended with 1"}
+        page = (tmp_path / "ablation.md").read_text()
+        assert "FID" not in page  # nobody measured it
+        cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
+        assert ["gan", "3.5 ± 1.0"] in cells
+        assert ["a", "+3.0 [+2.0, +4.0] better"] in cells
+        assert ["b", "+3.0 [+2.0, +4.0]"] in cells
+        assert ["gan", "21.25"] in cells
+        assert "- l1 ended with 1" in page
 
 
 @pytest.mark.filterwarnings("ignore:The number of training batches")  # fewer than from log to log
