@@ -14,7 +14,7 @@ train: .venv/ready
 	$(BIN)/python train.py --config configs/quickstart.yaml
 
 # These have a process of their own: after other tests in one, jsonargparse has lost a signature, and a signaled worker died.
-ALONE := tests/test_workers.py tests/test_config.py tests/test_configs.py
+ALONE := tests/test_workers.py tests/test_config.py tests/test_configs.py tests/test_ablation.py
 test: .venv/ready
 	$(BIN)/python -m pytest --cov --cov-report= $(ALONE)
 	$(BIN)/python -m pytest -n auto --cov --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=90 \

@@ -1,0 +1,215 @@
+"""What each color idea does: the same networks trained on Tiny ImageNet with one idea more or another, then compared.
+
+Every row sees as many photographs, in the same order, by the same schedule. One command does all of it, also the
+measuring of the colors and the profiles; given again, it goes on where it stopped. A row that fails leaves the others.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import ablation_report
+from benchmarks.machine import about
+from benchmarks.steps import Step, run
+from gancolor import arguments
+from gancolor.errors import InputError
+
+HERE = Path(__file__).parent
+BASELINE = "rarity"
+CONFIGS = ("configs/pix2pix.yaml", "configs/tiny-imagenet.yaml")
+SIZES = ("depth=6", "width=24", "dropout=0")  # of the U-Net, as in tiny-imagenet.yaml
+GANCOLOR = ("-c", "from gancolor.apps.cli import main; main()")  # this folder's, wherever the installed one is from
+PROFILES = 4
+OWN = "-own"  # what gancolor colorize --profile own adds to the names of its results
+PACKAGES = ("gancolor", "torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A training.
+
+    Attributes:
+        about: what it is, in a few words.
+        overlays: YAML files below ``configs``, on those that all rows share.
+        options: further options of train.py.
+        profiles: whether it knows color profiles; it is then measured with the predicted profile and with the real one.
+        start: the run whose networks it starts from.
+        share: of the images, that it sees itself.
+        candidate: whether it is compared, or only started from.
+    """
+
+    about: str
+    overlays: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    profiles: bool = False
+    start: str | None = None
+    share: float = 1.0
+    candidate: bool = True
+
+
+ROWS = {
+    # The baseline's first half, to start the experts from: the learning rate falls in the second half only.
+    "common": Row("the baseline, half-way", options=("--colorizer.decay_from=1",), share=0.5, candidate=False),
+    "l1": Row("L1 alone, weight 100", ("losses/l1.yaml", "adversarial/none.yaml")),
+    "gan": Row("L1 100 + GAN: pix2pix", ("losses/l1.yaml",)),
+    # The overlay's MSE is the publication's. In the scale of ab it is about a tenth of an L1 of the same weight, and
+    # the weighted share nearly vanishes: of all terms the game is the strongest here.
+    "published": Row("MSE 35 + rarity-weighted MSE 65 as published + GAN", ("losses/rarity_published.yaml",)),
+    "rarity": Row("L1 50 + rarity-weighted L1 50 (mean weight 1) + GAN: configs/pix2pix.yaml"),
+    "bins": Row(
+        "classification into 261 bins, rebalanced; no GAN, as in the paper",
+        ("losses/bins.yaml",),
+        ("--colorizer.generator.init_args.head.init_args.reduction=2",),
+    ),
+    "conditioned": Row(
+        "the baseline, told the color profile",
+        ("generator/profiles.yaml",),
+        tuple(f"--colorizer.generator.init_args.generator.init_args.{size}" for size in SIZES),
+        profiles=True,
+    ),
+    # The second half has an order of its own, or it would see the first half's images again. The predictor of profiles
+    # learns in it only.
+    "routed": Row(
+        f"half-way the baseline, then {PROFILES} experts, one a profile",
+        ("generator/experts.yaml",),
+        (
+            *(f"--colorizer.generator.init_args.generator.init_args.expert.init_args.{size}" for size in SIZES),
+            "--colorizer.decay_from=0",
+            "--seed=1",
+        ),
+        profiles=True,
+        start="common",
+        share=0.5,
+    ),
+    "reseeded": Row("the baseline, another seed: how far chance alone goes", options=("--seed=1",)),
+}
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """All that is to be done, as commands.
+
+    Attributes:
+        data: ``tiny-imagenet-200``.
+        work: folder for runs, logs and everything else that is not published.
+        images: that each row sees.
+        rows: those asked for.
+        game: weight of the GAN's term in the rows that have one; None for that of configs/pix2pix.yaml.
+    """
+
+    data: Path
+    work: Path
+    images: int
+    rows: Sequence[str]
+    game: float | None = None
+
+    def checkpoint(self, name: str) -> Path:
+        """What a training ends with."""
+        return self.work / "runs" / name / "checkpoints" / "last.ckpt"
+
+    @property
+    def profiles(self) -> Path:
+        """The file of profiles."""
+        return self.work / "colors" / "profiles.json"
+
+    def steps(self) -> list[Step]:
+        """Everything before the evaluation; those that others wait for first."""
+        rows = {name: ROWS[name] for name in self.rows}
+        needed = {row.start for row in rows.values() if row.start}
+        trainings = {name: row for name, row in ROWS.items() if name in needed or name in rows}
+        result = self._colors() if any(row.profiles for row in rows.values()) else []
+        result += [self._training(name, row) for name, row in trainings.items()]
+        return result + [self._own(name) for name, row in rows.items() if row.profiles]
+
+    def candidates(self) -> dict[str, tuple[str, Path]]:
+        """Candidate → the step that makes it, and what it makes: a checkpoint or a folder of pictures."""
+        found: dict[str, tuple[str, Path]] = {}
+        for name in self.rows:
+            found[name] = name, self.checkpoint(name)
+            if ROWS[name].profiles:
+                found[f"{name}-oracle"] = f"{name}-oracle", self.work / "oracle" / name
+        return found
+
+    def evaluation(self, candidates: Sequence[str], protocol: str, weights: Path | None, images: int) -> Step:
+        """The comparison of those candidates that there are; what was measured before is not measured again."""
+        paths = {name: self.candidates()[name][1] for name in candidates}
+        options = ["evaluate.py", "--protocol", protocol, "--data", str(self.data), "--images", str(images)]
+        options += [f"--candidate={name}={path}" for name, path in paths.items()]
+        options += ["--against", BASELINE] if BASELINE in candidates else []
+        options += ["--weights", str(weights)] if weights else []
+        options += ["--cache", str(self.work / "records"), "--output", str(self.work / "evaluation")]
+        return Step("evaluation", tuple(options), again=True)
+
+    def _colors(self) -> list[Step]:
+        colors = str(self.work / "colors")
+        return [
+            Step("measure", (*GANCOLOR, "measure", str(self.data), "--output", colors, "--size", "64")),
+            Step("profiles", (*GANCOLOR, "profiles", colors, "--count", str(PROFILES)), ("measure",)),
+        ]
+
+    def _training(self, name: str, row: Row) -> Step:
+        images = round(row.share * self.images)
+        options = ["train.py", *(word for config in CONFIGS for word in ("--config", config))]
+        if self.game is not None:  # before the overlays, which may say that there is no game
+            options += [f"--colorizer.adversarial.init_args.weight={self.game}"]
+        options += [word for overlay in row.overlays for word in ("--config", f"configs/{overlay}")]
+        options += [f"--data.source.root={self.data}", f"--colorizer.images={images}"]
+        options += [f"--training.validate_every={max(1, images // 4)}", *row.options]
+        if row.profiles:
+            options += [f"--colorizer.guide.init_args.profiles.init_args.path={self.profiles}"]
+        if row.start:
+            options += [f"--start_from={self.checkpoint(row.start)}"]
+        options += ["--resume=auto", f"--run_dir={self.work / 'runs' / name}"]
+        after = (*(["profiles"] if row.profiles else []), *([row.start] if row.start else []))
+        return Step(name, tuple(options), after)
+
+    def _own(self, name: str) -> Step:
+        """The validation images in the profile that their own colors have: how good the predictor could make it."""
+        options = [*GANCOLOR, "colorize", str(self.data / "val"), "--profile", "own"]
+        options += ["--checkpoint", str(self.checkpoint(name)), "--overwrite"]
+        return Step(f"{name}-oracle", (*options, "--output", str(self.work / "oracle" / name)), (name,))
+
+
+def main(given: list[str]) -> None:
+    """Parse, train, evaluate, write."""
+    command_line = arguments.parser("benchmarks/ablation.py", "Train and compare the color ideas on Tiny ImageNet.")
+    option = command_line.add_argument
+    known = [name for name, row in ROWS.items() if row.candidate]
+    option("--data", type=Path, required=True, help="tiny-imagenet-200, or a folder of its layout")
+    option("--work", type=Path, required=True, help="folder for runs, logs and pictures")
+    option("--weights", type=Path | None, help="folder of the networks behind LPIPS and FID")
+    option("--images", type=int, default=48_000, help="that each row sees in training")
+    option("--val", type=int, default=2_500, help="validation images to evaluate on; FID wants more than 2,048")
+    option("--rows", type=list[str], default=known, help="a list as [l1,gan]; by default all of them")
+    option("--game", type=float | None, help="weight of the GAN where there is one; by default as in pix2pix.yaml")
+    option("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="trainings at a time, of one thread each")
+    option("--protocol", default="tiny-imagenet-val", help="of evaluate.py")
+    option("--output", type=Path, default=HERE / "results", help="folder for ablation.md and ablation.json")
+    asked = arguments.parse(command_line, given)
+    if unknown := [name for name in asked.rows if name not in known]:
+        raise InputError(f"--rows: there is no {unknown[0]!r}; there are {', '.join(known)}")
+    weights = asked.weights.resolve() if asked.weights else None
+    ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows, asked.game)
+    logs = ablation.work / "logs"
+    failures = run(ablation.steps(), logs, asked.jobs)
+    for picture in (ablation.work / "oracle").rglob(f"*{OWN}.png"):  # evaluate.py knows photographs by their names
+        picture.replace(picture.with_name(picture.name.replace(f"{OWN}.png", ".png")))
+    there = [name for name, (step, _) in ablation.candidates().items() if step not in failures]
+    if there:
+        evaluation = ablation.evaluation(there, asked.protocol, weights, asked.val)
+        failures |= run([evaluation], logs, 1, asked.jobs)
+    if "evaluation" not in failures and there:
+        described = about("-m benchmarks.ablation", given, asked.jobs, PACKAGES)
+        abouts = {name: ROWS[name].about for name in asked.rows}
+        ablation_report.write(ablation.work, asked.output, described, abouts, failures)
+    if failures:
+        sys.exit("\n".join(f"{name} {reason}" for name, reason in failures.items()))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (InputError, OSError) as error:
+        sys.exit(f"benchmarks/ablation.py: {error}")

@@ -1,0 +1,252 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+from pictures import checkpoint, numbered, save, scenes
+
+import evaluate
+import train
+from benchmarks import ablation, ablation_report, steps
+from benchmarks.ablation import BASELINE, GANCOLOR, ROWS, Ablation
+from benchmarks.steps import ROOT, Step
+from gancolor import config
+from gancolor.apps import cli
+from gancolor.errors import InputError
+from gancolor.losses import RarityL1, RarityMSE
+
+PROGRAMS = {"train.py": train.main, "evaluate.py": evaluate.main, "-c": lambda given: cli.main(given[1:])}
+PLAIN = [name for name, row in ROWS.items() if not row.profiles]
+PROFILED = [name for name, row in ROWS.items() if row.profiles]
+profiles = pytest.mark.skipif(  # until all of it is here
+    not (ROOT / "configs/generator/experts.yaml").is_file(), reason="the profiles' commands and overlays are not here"
+)
+
+
+def python(name: str, code: str, after: tuple[str, ...] = (), again: bool = False) -> Step:
+    return Step(name, ("-c", code), after, again)
+
+
+def in_process(todo: Sequence[Step], folder: Path, jobs: int, threads: int = 1) -> dict[str, str]:
+    """In steps.run's place: importing torch takes each process seconds."""
+    for step in todo:
+        program, *given = step.arguments
+        PROGRAMS[program](given)
+    return {}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the layout of tiny-imagenet-200."""
+    root, pictures = tmp_path_factory.mktemp("tiny-imagenet-200"), scenes(24, size=64)
+    for kind in ("n01", "n02"):
+        save(root / "train" / kind / "images", numbered(pictures[:16]))
+    save(root / "val" / "images", {f"val_{i}.png": picture for i, picture in enumerate(pictures[16:])})
+    return root
+
+
+class TestSteps:
+    def test_a_step_waits_for_those_that_it_needs(self, tmp_path: Path) -> None:
+        file = tmp_path / "file"
+        first = python("first", f"import time; time.sleep(0.3); open({str(file)!r}, 'w').write('x')")
+        second = python("second", f"print(open({str(file)!r}).read() * 3)", ("first",))
+        assert steps.run([first, second], tmp_path, jobs=2) == {}
+        assert (tmp_path / "second.log").read_text() == f"$ {second.line}\nxxx\n"
+
+    def test_steps_run_side_by_side(self, tmp_path: Path) -> None:
+        meet = (
+            "import pathlib, time\npathlib.Path({!r}).touch()\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
+        )
+        one, two = str(tmp_path / "one"), str(tmp_path / "two")
+        todo = [python("1", meet.format(one, two)), python("2", meet.format(two, one))]
+        assert steps.run(todo, tmp_path, jobs=2) == {}
+
+    def test_a_failure_takes_only_those_that_need_it(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        todo = [
+            python("bad", "import sys; print('working'); sys.exit('out of paint')"),
+            python("after", "", ("bad",)),
+            python("later", "", ("after",)),
+            python("other", ""),
+        ]
+        failures = steps.run(todo, tmp_path, jobs=1)
+        assert list(failures) == ["bad", "after", "later"]
+        assert failures["bad"].startswith(f"ended with 1: out of paint (see {tmp_path / 'bad.log'}; python -c ")
+        assert failures["after"] == "not begun, as bad failed"
+        assert "out of paint" in capsys.readouterr().err
+        assert (tmp_path / "other.done").is_file()
+        assert not (tmp_path / "bad.done").exists()
+
+    def test_what_was_done_is_not_done_again(self, tmp_path: Path) -> None:
+        failing = python("2", "raise SystemExit(3)", ("1",))
+        assert list(steps.run([python("1", "print(1)"), failing], tmp_path, jobs=2)) == ["2"]
+        mended = python("2", "print(2)", ("1",))
+        always = python("3", "print(3)", again=True)
+        for _ in range(2):
+            assert steps.run([python("1", "print(1)"), mended, always], tmp_path, jobs=2) == {}
+        assert [(tmp_path / f"{i}.log").read_text().count("$") for i in (1, 2, 3)] == [1, 2, 2]
+
+    def test_a_result_of_another_command_is_not_taken_for_this_ones(self, tmp_path: Path) -> None:
+        steps.run([python("1", "print(1)")], tmp_path, jobs=1)
+        with pytest.raises(InputError, match=r"1\.done: 1 was made by another command, .*choose another --work"):
+            steps.run([python("1", "print(2)")], tmp_path, jobs=1)
+
+    def test_gancolor_is_a_program(self, tmp_path: Path) -> None:
+        assert steps.run([Step("1", (*GANCOLOR, "--version"))], tmp_path, jobs=1) == {}
+        assert "\ngancolor " in (tmp_path / "1.log").read_text()
+
+    def test_threads_are_told(self, tmp_path: Path) -> None:
+        steps.run([python("1", "import os; print(os.environ['OMP_NUM_THREADS'])")], tmp_path, jobs=2, threads=3)
+        assert (tmp_path / "1.log").read_text().endswith("\n3\n")
+
+
+class TestRows:
+    def built(
+        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, game: float | None = None
+    ) -> config.Run:
+        monkeypatch.chdir(ROOT)
+        todo = {step.name: step for step in Ablation(tmp_path, tmp_path, 1000, list(ROWS), game).steps()}
+        given = [option for option in todo[name].arguments[1:] if not option.startswith("--start_from")]
+        return config.parse(given)
+
+    @pytest.mark.parametrize("name", PLAIN)
+    def test_each_is_the_same_network_and_data(
+        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run, other = (self.built(n, tmp_path, monkeypatch) for n in (name, BASELINE))
+        for attribute in ("depth", "width", "norm", "dropout"):
+            assert getattr(run.colorizer.generator, attribute) == getattr(other.colorizer.generator, attribute)
+        assert run.data.batch_size == other.data.batch_size
+        start = ROWS[name].start
+        assert run.colorizer.images == 1000 * ROWS[name].share
+        assert ROWS[name].share + (ROWS[start].share if start else 0) == (1 if ROWS[name].candidate else 0.5)
+
+    def test_what_makes_each_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        runs = {name: self.built(name, tmp_path, monkeypatch).colorizer for name in PLAIN}
+        assert {name for name, run in runs.items() if run.adversarial.weight == 0} == {"l1", "bins"}
+        assert [*runs["l1"].losses] == [*runs["gan"].losses] == ["l1"]
+        assert isinstance(runs["published"].losses["rarity"], RarityMSE)
+        assert isinstance(runs[BASELINE].losses["rarity"], RarityL1)
+        assert [*runs["bins"].losses] == ["bins"]
+        assert runs["common"].decay_from == 1
+        assert {name for name, run in runs.items() if run.seed} == {"reseeded"}
+
+    def test_the_weight_of_the_game_is_that_of_every_row_that_has_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        runs = {name: self.built(name, tmp_path, monkeypatch, 0.25).colorizer for name in PLAIN}
+        weights = {name: run.adversarial.weight for name, run in runs.items()}
+        assert weights == dict.fromkeys(PLAIN, 0.25) | {"l1": 0, "bins": 0}
+
+    def test_the_baseline_half_way_has_its_learning_rate(self) -> None:
+        assert ROWS["common"].overlays == ROWS[BASELINE].overlays
+        assert "--colorizer.decay_from=0" in ROWS["routed"].options
+
+    def test_a_row_brings_what_it_needs(self, tmp_path: Path) -> None:
+        def names(rows: list[str]) -> list[str]:
+            return [step.name for step in Ablation(tmp_path, tmp_path, 10, rows).steps()]
+
+        assert names(["l1"]) == ["l1"]
+        assert names(["routed"]) == ["measure", "profiles", "common", "routed", "routed-oracle"]
+        assert [*Ablation(tmp_path, tmp_path, 10, ["gan", "routed"]).candidates()] == ["gan", "routed", "routed-oracle"]
+
+
+class TestReport:
+    def test_numbers_differences_and_the_end_of_the_log(self, tmp_path: Path) -> None:
+        run = tmp_path / "runs" / "gan"
+        checkpoint(run / "checkpoints" / "last.ckpt")
+        for version, psnr in {2: 20.5, 10: 21.25}.items():  # begun, and resumed for the eighth time
+            log = run / "log" / f"version_{version}" / "metrics.csv"
+            log.parent.mkdir(parents=True)
+            log.write_text(f"step,train/l1,val/psnr,val/gray/psnr\n1,0.5,,\n2,,{psnr},24\n3,0.4,,\n")
+        number = {"value": 3.0, "low": 2.0, "high": 4.0, "n": 9}
+        unknown = {"value": None, "low": None, "high": None, "n": 0, "reason": "no weights"}
+        table = {"gray": {"psnr": number, "fid": unknown}, "gan": {"psnr": number | {"value": 3.5}, "fid": unknown}}
+        differences = {
+            "a": {"psnr": number | {"judgement": "better"}},
+            "b": {"psnr": number | {"judgement": "no evidence"}},
+        }
+        (tmp_path / "evaluation").mkdir()
+        (tmp_path / "evaluation" / "table.json").write_text(json.dumps(table))
+        compared = {"against": "gan", "differences": differences}
+        (tmp_path / "evaluation" / "differences.json").write_text(json.dumps(compared))
+        ablation_report.write(
+            tmp_path, tmp_path, {"date": "today"}, {"gan": "a game", "l1": ""}, {"l1": "ended with 1"}
+        )
+        found = json.loads((tmp_path / "ablation.json").read_text())
+        assert found["rows"] == {"gan": {"about": "a game", "images": 0, "log": {"val/psnr": 21.25}}}
+        assert found["failures"] == {"l1": "ended with 1"}
+        page = (tmp_path / "ablation.md").read_text()
+        assert "FID" not in page  # nobody measured it
+        cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
+        assert ["gan", "3.5 ± 1.0"] in cells
+        assert ["a", "+3.0 [+2.0, +4.0] better"] in cells
+        assert ["b", "+3.0 [+2.0, +4.0]"] in cells
+        assert ["gan", "21.25"] in cells
+        assert "- l1 ended with 1" in page
+
+
+@pytest.mark.filterwarnings("ignore:The number of training batches")  # fewer than from log to log
+class TestCommand:
+    def protocol(self, folder: Path) -> Path:
+        path = folder / "toy.yaml"
+        toy = {"name": "toy", "description": "a toy", "images": {"description": "scenes"}, "metrics": ["psnr", "ssim"]}
+        path.write_text(yaml.safe_dump(toy))
+        return path
+
+    def given(self, photographs: Path, tmp_path: Path, *more: str) -> list[str]:
+        given = [f"--data={photographs}", f"--work={tmp_path / 'work'}", f"--output={tmp_path / 'results'}"]
+        return [*given, "--images=32", "--val=4", f"--protocol={self.protocol(tmp_path)}", *more]
+
+    def test_an_unknown_row_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"--rows: there is no 'common'; there are l1, gan"):
+            ablation.main(self.given(tmp_path, tmp_path, "--rows=[common]"))
+
+    def test_plain_rows_from_photographs_to_the_page(
+        self, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(ablation, "run", in_process)
+        wanted = ["l1", "published", BASELINE]
+        ablation.main(self.given(photographs, tmp_path, f"--rows=[{','.join(wanted)}]"))
+        found = json.loads((tmp_path / "results" / "ablation.json").read_text())
+        assert {name: row["images"] for name, row in found["rows"].items()} == dict.fromkeys(wanted, 32)
+        assert found["rows"]["published"]["log"]["losses.rarity.weights/mean"] < 1e-3
+        assert found["rows"][BASELINE]["log"]["losses.rarity.weights/mean"] == pytest.approx(1)
+        assert found["numbers"][BASELINE]["psnr"]["n"] == 4
+        assert set(found["differences"]) == {"gray", "half-saturated", *wanted} - {BASELINE}
+        page = (tmp_path / "results" / "ablation.md").read_text()
+        assert all(f"| {name} " in page for name in wanted)
+        assert str(tmp_path) not in page
+
+    @profiles
+    def test_profiled_rows_from_photographs_to_the_page(
+        self, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(ablation, "run", in_process)
+        ablation.main(self.given(photographs, tmp_path, f"--rows=[{','.join([BASELINE, *PROFILED])}]"))
+        found = json.loads((tmp_path / "results" / "ablation.json").read_text())
+        assert {name: row["images"] for name, row in found["rows"].items()} == {
+            BASELINE: 32,
+            "conditioned": 32,
+            "routed": 16,
+        }
+        assert {"conditioned", "conditioned-oracle", "routed", "routed-oracle"} < set(found["differences"])
+
+    def test_a_row_that_failed_is_left_out_and_told(
+        self, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def failing(todo: Sequence[Step], folder: Path, jobs: int, threads: int = 1) -> dict[str, str]:
+            in_process([step for step in todo if step.name != "gan"], folder, jobs)
+            return {step.name: "ended with 1" for step in todo if step.name == "gan"}
+
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(ablation, "run", failing)
+        with pytest.raises(SystemExit, match="gan ended with 1"):
+            ablation.main(self.given(photographs, tmp_path, "--rows=[l1,gan]"))
+        found = json.loads((tmp_path / "results" / "ablation.json").read_text())
+        assert list(found["rows"]) == ["l1"]
+        assert "gan" not in found["numbers"]
+        assert found["against"] is None
+        assert "- gan ended with 1" in (tmp_path / "results" / "ablation.md").read_text()
