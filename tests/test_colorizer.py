@@ -284,7 +284,7 @@ def test_average_colors_and_not_the_generator(training: bool) -> None:
     for weights in (model.average, model.generator):
         alone.load_state_dict(weights.state_dict())
         pictures.append(lab_to_rgb(Lab(light, alone.eval()(light).ab)))
-    validated = model.validation_step(batches(1)[0], 0)
+    validated = model.validation_step(batches(1)[0], 0).rgb
     assert torch.equal(validated, pictures[0])
     assert not torch.equal(validated, pictures[1])
 
