@@ -295,7 +295,7 @@ class Colorizer(pl.LightningModule):
 
     # Using what was trained, and keeping it.
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Validated:
+    def validation_step(self, batch: Batch, batch_idx: int) -> Validated:  # type: ignore[override]
         """Color the pictures by the generator, or its average, from lightness alone; callbacks make something of it."""
         network, light = self.generator if self.average is None else self.average, rgb_to_lab(batch.rgb).light
         # Not compiled: each number of pictures would be compiled anew, and there are few of each.
