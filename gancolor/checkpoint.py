@@ -169,9 +169,13 @@ def start_from(path: Path, networks: Mapping[str, nn.Module]) -> None:
         try:
             adopt(network, _weights(content, role))
         except RuntimeError as error:
-            reasons = [*_differences(role, content[KEY][role], describe(network)), str(error).splitlines()[-1].strip()]
-            short = "; ".join(reason if len(reason) < _LONG else f"{reason[:_LONG]}…" for reason in reasons)
-            raise InputError(f"--start_from {path}: its {role} is another than this run's: {short}") from error
+            there, here = content[KEY][role], describe(network)
+            alike = there["class_path"] == here["class_path"]
+            reasons = list(_differences(role, there, here)) if alike else []
+            reasons = reasons or [str(error).splitlines()[-1].strip()[:_LONG]]  # of a mismatch, a key on a line
+            raise InputError(
+                f"--start_from {path}: its {role} does not fit this run's: {'; '.join(reasons)}"
+            ) from error
 
 
 def refuse_another_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
