@@ -278,18 +278,18 @@ def test_a_run_starts_from_the_average_that_another_kept(tmp_path):
 @pytest.mark.parametrize(
     ("here", "judge", "message"),
     [
-        (lambda: UNet(depth=4, width=4), lambda: discriminator(), r"generator\.depth is 3"),
+        (lambda: UNet(depth=4, width=4), discriminator, r"generator\.depth is 3"),
         (
-            lambda: generator(head=BinHead(TWO, 0.5, 1)),
-            lambda: discriminator(),
+            lambda: generator(head=BinHead()),
+            discriminator,
             r"generator\.head is None in the checkpoint, gan",
         ),
         (
             lambda: Profiled(UNet(3, 4, 4), ProfilePredictor(2, 4, 2)),
-            lambda: discriminator(),
+            discriminator,
             r"generator does not fit .*up\.",
         ),
-        (lambda: generator(), lambda: PatchGAN(layers=2, width=4), r"discriminator\.layers is 1 in the .* 2 here$"),
+        (generator, lambda: PatchGAN(layers=2, width=4), r"discriminator\.layers is 1 in the .* 2 here$"),
     ],
 )
 def test_a_run_does_not_start_from_other_networks(here, judge, message, tmp_path):

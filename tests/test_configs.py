@@ -72,7 +72,9 @@ def test_every_file_builds(name, tmp_path):
 
 @pytest.mark.parametrize("name", WIDTHS)
 def test_the_options_that_the_files_of_profiles_recommend_for_64_pixels(name):
-    options = re.findall(r"--colorizer\S+ \d+", " ".join(line.strip("# ") for line in (CONFIGS / name).open()))
+    options = re.findall(
+        r"--colorizer\S+ \d+", " ".join(line.strip("# ") for line in (CONFIGS / name).read_text().splitlines())
+    )
     given = [word for option in options for word in option.split()]
     assert len(given) == 4
     run = config.parse([*command(name), *narrow(name), *given, "--run_dir", "run"])

@@ -18,11 +18,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD
 
 from gancolor.adversarial import Hinge, LeastSquares, Vanilla
+from gancolor.color import rgb_to_lab
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError, Stopped
-from gancolor.color import rgb_to_lab
 from gancolor.generators import BinHead, Experts, Profiled, ProfilePredictor, UNet
 from gancolor.guides import ProfileGuide
 from gancolor.interfaces import Batch, ColorLoss, Generator, Head, Objective, Source, Split, Unreadable

@@ -97,7 +97,10 @@ def test_an_expert_sees_the_pictures_it_has_a_share_in_and_no_others():
     assert torch.equal(seen.pop(0), light[[0, 2, 3]])
     assert torch.equal(seen.pop(2), light[[1, 2]])
     assert seen == {}
-    moved = [any(not torch.equal(b, old[n]) for n, b in e.named_buffers()) for e, old in zip(network.networks, before)]
+    moved = [
+        any(not torch.equal(b, old[n]) for n, b in e.named_buffers())
+        for e, old in zip(network.networks, before, strict=True)
+    ]
     assert moved == [True, False, True]
 
 

@@ -1,4 +1,4 @@
-"""Coloring by a profile that is given or predicted; and a training in which the predictor learns what there is to learn."""
+"""Coloring by a profile, given or predicted; and a training in which the predictor learns what there is to learn."""
 
 import csv
 from pathlib import Path
