@@ -18,9 +18,11 @@ from typing import Any, TypeGuard, TypeVar, get_type_hints
 from zipfile import BadZipFile, ZipFile
 
 import torch
+from torch import Tensor, nn
 
 from gancolor.errors import InputError
 from gancolor.interfaces import Generator, Guide
+from gancolor.layers import adopt
 
 # A bit of an entry's attributes that no checksum covers; torch does not read the content of such an entry.
 _FOLDER = 0x10
@@ -144,16 +146,45 @@ def load(path: Path) -> Trained:
     content = read(path)
     about = content[KEY]
     generator = build(Generator, about["generator"])
-    prefix = "average." if about.get("ema_decay") else "generator."
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
     try:
-        generator.load_state_dict(weights)
+        generator.load_state_dict(_weights(content, "generator"))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()  # of a mismatch, torch names each key on a line
         raise InputError(f"{path}: the weights do not fit {about['generator']['class_path']} ({reason})") from error
     told = about.get("guide")  # the first checkpoints do not say: they had none
     guide = None if told is None else build(Guide, told)
     return Trained(generator.eval().requires_grad_(False), about["size"], about["images"], guide)
+
+
+def _weights(content: Mapping[str, Any], role: str) -> dict[str, Tensor]:
+    """Those of a network; of the generator, their average if the run kept one."""
+    prefix = "average." if role == "generator" and content[KEY].get("ema_decay") else f"{role}."
+    return {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+
+
+def start_from(path: Path, networks: Mapping[str, nn.Module]) -> None:
+    """Let the networks of a fresh run begin with another run's weights; of its generator, the average if it kept one.
+
+    Args:
+        path: the other run's checkpoint.
+        networks: those of the fresh run, by their role in the checkpoint.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: the file is damaged or no checkpoint of gancolor, or these networks can make nothing of its weights.
+    """
+    content = read(path)
+    for role, network in networks.items():
+        try:
+            adopt(network, _weights(content, role))
+        except RuntimeError as error:
+            there, here = content[KEY][role], describe(network)
+            alike = there["class_path"] == here["class_path"]
+            reasons = list(_differences(role, there, here)) if alike else []
+            reasons = reasons or [str(error).splitlines()[-1].strip()[:_LONG]]  # of a mismatch, a key on a line
+            raise InputError(
+                f"--start_from {path}: its {role} does not fit this run's: {'; '.join(reasons)}"
+            ) from error
 
 
 def refuse_another_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from gancolor.interfaces import (
     Objective,
     Penalty,
     Prediction,
+    Validated,
 )
 from gancolor.layers import batch_norms
 from gancolor.optimization import OptimizerFactory, adam, clip, follow, lay_out
@@ -86,6 +87,12 @@ class Colorizer(pl.LightningModule):
             raise InputError("colorizer: adversarial has weight 0 and there are no losses, so nothing is learned")
         if taken := TERMS & losses.keys():
             raise InputError(f"colorizer.losses: {taken.pop()} is a term of its own: call the loss something else")
+        told = guide.channels if guide else 0
+        if generator.in_channels != 1 + told:
+            raise InputError(
+                f"colorizer.generator takes {generator.in_channels - 1} channels beside lightness, but colorizer.guide "
+                f"gives {told}: change the number in the generator's in_channels, profiles or experts, or the guide"
+            )
         if penalty is not None:
             _refuse_unfit(penalty, discriminator, adversarial)
         self.automatic_optimization = False
@@ -291,15 +298,12 @@ class Colorizer(pl.LightningModule):
 
     # Using what was trained, and keeping it.
 
-    def colorize(self, rgb: UInt8[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
-        """The pictures in the colors of the generator, or of its average, with their own lightness."""
-        network, light = self.generator if self.average is None else self.average, rgb_to_lab(rgb).light
+    def validation_step(self, batch: Batch, batch_idx: int) -> Validated:  # type: ignore[override]
+        """Color the pictures by the generator, or its average, from lightness alone; callbacks make something of it."""
+        network, light = self.generator if self.average is None else self.average, rgb_to_lab(batch.rgb).light
         # Not compiled: each number of pictures would be compiled anew, and there are few of each.
-        return lab_to_rgb(Lab(light, network.forward(light).ab))
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> UInt8[Tensor, "B 3 H W"]:
-        """Colorize; what is made of the result is the callbacks' business."""
-        return self.colorize(batch.rgb)
+        prediction = network.forward(light)
+        return Validated(lab_to_rgb(Lab(light, prediction.ab)), prediction)
 
     def about(self) -> dict[str, Any]:
         """What rebuilds the networks, and where the training stands, as plain data."""

@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from gancolor import arguments
-from gancolor.checkpoint import KEY, read
+from gancolor.checkpoint import KEY, read, start_from
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData
 from gancolor.errors import InputError
@@ -23,6 +23,10 @@ RUNS = Path("runs")
 RESUME = (
     "what to go on from: 'last', the path of a checkpoint, or 'auto': the last checkpoint in --run_dir if there is "
     "one, else begin, so that a cluster may start the same command again and again"
+)
+START_FROM = (
+    "the checkpoint of another run, with whose weights this one begins: the same networks, or common ones for those of "
+    "profiles; its optimizers and its place in the data are left to it"
 )
 # What Lightning launches agrees on the folder by this; what torchrun launches need not: only the first process writes.
 RUN_DIR_VARIABLE = "GANCOLOR_RUN_DIR"
@@ -39,6 +43,7 @@ class Run:
         run_dir: where results go.
         resume: the checkpoint to go on from, if any.
         config: all of it as one YAML text.
+        start_from: the checkpoint that lends a fresh run its weights, if any.
         auto: whether to go on from whatever there is: a run that is over is none to complain of.
     """
 
@@ -48,6 +53,7 @@ class Run:
     run_dir: Path
     resume: Path | None
     config: str
+    start_from: Path | None = None
     auto: bool = False
 
     def train(self) -> None:
@@ -55,6 +61,8 @@ class Run:
         if self.auto and self.resume and read(self.resume)[KEY]["images"] >= self.colorizer.images:
             _say(f"{self.run_dir} is trained: it has seen its {self.colorizer.images} images")
             return
+        if self.start_from:
+            start_from(self.start_from, self.colorizer.players)
         self.training.fit(self.colorizer, self.data, self.run_dir, self.resume, self.config)
 
 
@@ -68,6 +76,7 @@ def parser() -> ArgumentParser:
     result.add_argument("--config", action="config", help="a YAML file; may be given several times")
     result.add_argument("--run_dir", type=str | None, help="where results go; by default a new folder below runs/")
     result.add_argument("--resume", type=str | None, help=RESUME)
+    result.add_argument("--start_from", type=str | None, help=START_FROM)
     result.add_argument("--seed", type=int, default=0, help="of initialization, order, augmentation and noise")
     result.add_class_arguments(Colorizer, "colorizer")
     result.add_class_arguments(ColorData, "data")
@@ -88,14 +97,14 @@ def parse(given: Sequence[str]) -> Run:
     command_line = parser()
     resume = _find_checkpoint(given)
     asked = arguments.parse(command_line, _with_saved_config(given, resume))
-    run_dir = _choose_run_dir(asked, resume)
+    run_dir, begin = _choose_run_dir(asked, resume), _find_start(asked, resume)
     torch.manual_seed(asked.seed)
     built = arguments.instantiate(command_line, asked)
     auto = asked.resume == "auto"
-    for key in ("config", "run_dir", "resume"):
+    for key in ("config", "run_dir", "resume", "start_from"):
         asked.pop(key)
     config = command_line.dump(asked, skip_unset=False)
-    return Run(built.colorizer, built.data, built.training, run_dir, resume, config, auto)
+    return Run(built.colorizer, built.data, built.training, run_dir, resume, config, begin, auto)
 
 
 def _with_saved_config(given: Sequence[str], resume: Path | None) -> list[str]:
@@ -132,6 +141,17 @@ def _find_checkpoint(given: Sequence[str]) -> Path | None:
     if path is None:
         raise InputError(f"--resume: there is no checkpoint {run_dir / CHECKPOINTS / LAST}")
     return path
+
+
+def _find_start(asked: Namespace, resume: Path | None) -> Path | None:
+    """The checkpoint that --start_from means, if any; a run that has begun goes on from its own."""
+    if asked.start_from and asked.resume not in (None, "auto"):
+        raise InputError("--start_from begins a run and --resume goes on with one: leave out one of them")
+    if asked.start_from is None or resume is not None:
+        return None
+    if not Path(asked.start_from).is_file():
+        raise InputError(f"--start_from: there is no checkpoint {asked.start_from}")
+    return Path(asked.start_from)
 
 
 def _newest_run() -> Path:

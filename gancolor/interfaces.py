@@ -9,7 +9,7 @@ Shapes, everywhere: ``B`` images in the batch, ``H W`` height and width in pixel
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -101,6 +101,18 @@ class Prediction:
     profile_logits: Float[Tensor, "B K"] | None = None
 
 
+class Validated(NamedTuple):
+    """What a validation step makes of a batch.
+
+    Attributes:
+        rgb: the pictures in predicted colors.
+        prediction: what the generator said of them.
+    """
+
+    rgb: UInt8[Tensor, "B 3 H W"]
+    prediction: Prediction
+
+
 class Head(nn.Module, ABC):
     """What turns a generator's last maps into a prediction. It learns nothing: the maps are what is learned.
 
@@ -122,13 +134,27 @@ class Generator(nn.Module, ABC):
 
     Attributes:
         stride: H and W of the input must be multiples of it.
+        in_channels: of the input in training: 1 is light alone, those after it are a guide's.
     """
 
     stride: int
+    in_channels: int = 1
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "B C H W"]) -> Prediction:
-        """Predict ab from ``x``, whose first channel is light; those after it are a guide's, if it takes one."""
+        """Predict ab from ``x``, whose first channel is light."""
+
+
+class Adopting(ABC):
+    """A network that can begin with the weights of another one, of a simpler architecture."""
+
+    @abstractmethod
+    def adopt(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over all of them, by their names there; what the other one does not have stays as it is.
+
+        Raises:
+            RuntimeError: they are of no such network, as ``load_state_dict`` says it.
+        """
 
 
 class Guide(nn.Module, ABC):

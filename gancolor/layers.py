@@ -1,10 +1,12 @@
-"""What generators and discriminators are both made of: normalization by name, and pix2pix's initialization."""
+"""What generators and discriminators are both made of: normalization by name, and the weights they begin with."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
+
+from gancolor.interfaces import Adopting
 
 Norm = Literal["batch", "instance", "group"]
 
@@ -36,3 +38,16 @@ def initialize(network: nn.Module) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def adopt(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Begin with the weights of a network of the same architecture, or of one that this one can make use of.
+
+    Raises:
+        RuntimeError: they are of another.
+    """
+    shapes = {name: value.shape for name, value in weights.items()}
+    if isinstance(network, Adopting) and shapes != {name: value.shape for name, value in network.state_dict().items()}:
+        network.adopt(weights)
+    else:
+        network.load_state_dict(weights)

@@ -12,16 +12,18 @@ import torch
 import gancolor
 from gancolor.adversarial import Vanilla
 from gancolor.bins import AbBins
-from gancolor.checkpoint import KEY, build, describe, load, read, refuse_another_run
+from gancolor.checkpoint import KEY, build, describe, load, read, refuse_another_run, start_from
 from gancolor.color import rgb_to_lab
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
-from gancolor.generators import BinHead, RegressionHead, UNet
+from gancolor.generators import BinHead, Experts, Profiled, ProfilePredictor, RegressionHead, UNet
+from gancolor.guides import ProfileGuide
 from gancolor.interfaces import (
     ColorLoss,
     Discriminator,
     Files,
     Generator,
+    Guide,
     Head,
     Objective,
     Penalty,
@@ -29,10 +31,19 @@ from gancolor.interfaces import (
     Weighting,
 )
 from gancolor.losses import RarityL1
+from gancolor.palette import Profiles
 from gancolor.weightings import InverseRoot
 
-INTERFACES = (Source, Files, Generator, Head, Discriminator, Objective, Penalty, ColorLoss, Weighting)
+INTERFACES = (Source, Files, Generator, Guide, Head, Discriminator, Objective, Penalty, ColorLoss, Weighting)
+PROFILES = Profiles(["warm", "cool"], [[0.5] * 529, [0.25] * 529])
 ARGUMENTS = {
+    "Experts": {"expert": UNet(depth=3, width=4), "experts": 2},
+    "Profiled": {
+        "generator": UNet(in_channels=3, depth=3, width=4),
+        "predictor": ProfilePredictor(2, width=4, layers=2),
+        "routing": "soft",
+    },
+    "ProfileGuide": {"profiles": PROFILES},
     "UNet": {"in_channels": 2, "depth": 4, "width": 8, "norm": "group", "dropout": 0.25},
     "BinHead": {"bins": None, "temperature": 0.5, "reduction": 2},
     "InverseRoot": {"combine": "product", "normalize": "sum1"},
@@ -74,7 +85,10 @@ def other_than_default(cls):
 def test_every_part_can_be_rebuilt_from_its_description(interface, cls, tmp_path):
     arguments = other_than_default(cls)
     description = describe(cls(**arguments))
-    assert description["init_args"] == arguments
+    assert description["init_args"] == {
+        name: describe(value) if type(value).__module__.startswith("gancolor.") else value
+        for name, value in arguments.items()
+    }
     torch.save(description, tmp_path / "description.pt")
     description = torch.load(tmp_path / "description.pt", weights_only=True)
     part = build(interface, description)
@@ -106,6 +120,8 @@ TWO = AbBins([[0.0, 0.0], [30.0, -40.5]])
         (Generator, lambda: UNet(depth=3, width=4, head=RegressionHead())),
         (Generator, lambda: UNet(depth=3, width=4, head=BinHead(TWO, temperature=0.5, reduction=1))),
         (ColorLoss, lambda: RarityL1(weighting=InverseRoot("product", "sum1"))),
+        (Generator, lambda: Profiled(Experts(generator(head=BinHead(TWO)), 2), ProfilePredictor(2, 4, 2), "soft")),
+        (Guide, lambda: ProfileGuide(PROFILES)),
     ],
 )
 def test_parts_of_parts_are_described_too(interface, part, tmp_path):
@@ -250,6 +266,64 @@ def test_heads_that_differ_are_refused_in_few_words(there, here, difference):
         refuse_another_run(about, content(generator(head=here))[KEY])
     assert difference in str(error.value)
     assert len(str(error.value)) < 300
+
+
+def test_another_guide_is_refused_and_none_is_as_before_there_were_any():
+    about = content(generator())[KEY]
+    warm = describe(ProfileGuide(PROFILES))
+    refuse_another_run(about, about | {"guide": None})
+    refuse_another_run(about | {"guide": warm}, about | {"guide": warm})
+    for there, here, said in (
+        (warm, None, "guide is gancolor.guides.ProfileGuide in the checkpoint, None here"),
+        (None, warm, "guide is None in the checkpoint, gancolor.guides.ProfileGuide here"),
+        (warm, describe(ProfileGuide(Profiles(["a", "b"], PROFILES.centers))), r"guide\.profiles\.names is .*'warm'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            refuse_another_run(about | {"guide": there}, about | {"guide": here})
+
+
+def test_a_run_starts_from_another_s_weights(tmp_path):
+    there, judge = generator(norm="group"), discriminator()
+    kept = content(there)
+    kept["state_dict"] |= {f"discriminator.{key}": value for key, value in judge.state_dict().items()}
+    networks = {"generator": generator(norm="group", dropout=0.0), "discriminator": discriminator()}
+    start_from(save(kept, tmp_path / "last.ckpt"), networks)
+    for network, other in zip(networks.values(), (there, judge), strict=True):
+        assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())
+
+
+def test_a_run_starts_from_the_average_that_another_kept(tmp_path):
+    there, average, here = (generator() for _ in range(3))
+    kept = content(there)
+    kept["state_dict"] |= {f"average.{key}": value for key, value in average.state_dict().items()}
+    kept[KEY]["ema_decay"] = 0.5
+    start_from(save(kept, tmp_path / "last.ckpt"), {"generator": here, "discriminator": discriminator()})
+    assert all(torch.equal(value, average.state_dict()[name]) for name, value in here.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("here", "judge", "message"),
+    [
+        (lambda: UNet(depth=4, width=4), discriminator, r"generator\.depth is 3"),
+        (
+            lambda: generator(head=BinHead()),
+            discriminator,
+            r"generator\.head is None in the checkpoint, gan",
+        ),
+        (
+            lambda: Profiled(UNet(3, 4, 4), ProfilePredictor(2, 4, 2)),
+            discriminator,
+            r"generator does not fit .*up\.",
+        ),
+        (generator, lambda: PatchGAN(layers=2, width=4), r"discriminator\.layers is 1 in the .* 2 here$"),
+    ],
+)
+def test_a_run_does_not_start_from_other_networks(here, judge, message, tmp_path):
+    path = save(content(generator()), tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match=message) as error:
+        start_from(path, {"generator": here(), "discriminator": judge()})
+    assert str(error.value).startswith(f"--start_from {path}: its ")
+    assert "\n" not in str(error.value)
 
 
 def test_networks_of_another_class_are_refused():

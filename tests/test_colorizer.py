@@ -22,7 +22,7 @@ from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
 from gancolor.generators import BinHead, UNet
-from gancolor.interfaces import Batch, Objective
+from gancolor.interfaces import Batch, Generator, Guide, Objective, Prediction
 from gancolor.layers import Norm
 from gancolor.losses import L1, BinCrossEntropy, RarityL1
 from gancolor.penalties import R1
@@ -284,7 +284,7 @@ def test_average_colors_and_not_the_generator(training: bool) -> None:
     for weights in (model.average, model.generator):
         alone.load_state_dict(weights.state_dict())
         pictures.append(lab_to_rgb(Lab(light, alone.eval()(light).ab)))
-    validated = model.validation_step(batches(1)[0], 0)
+    validated = model.validation_step(batches(1)[0], 0).rgb
     assert torch.equal(validated, pictures[0])
     assert not torch.equal(validated, pictures[1])
 
@@ -346,6 +346,86 @@ def test_a_generator_that_classifies_learns() -> None:
     before = loss()
     fit(model, 9)
     assert loss() < 0.8 * before
+
+
+class Reds(Guide):
+    """Tells how red each pixel is, and where it is blue."""
+
+    channels = 2
+    names = ("red", "blue")
+
+    def __init__(self, factor: float = 1.0):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, real: Lab) -> Tensor:
+        return self.factor * torch.cat([real.ab[:, :1], real.ab[:, 1:] < 0], dim=1)
+
+
+class Told(Generator):
+    """Keeps what it is told; colors by all of it."""
+
+    stride, in_channels = 1, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.told = nn.Conv2d(1, 2, 1), list[Tensor]()
+
+    def forward(self, x: Tensor) -> Prediction:
+        self.told.append(x)
+        return Prediction(self.last(x[:, :1]))
+
+
+def guided(generator: Generator | None = None, **arguments: Any) -> Colorizer:
+    networks = generator or Told(), PatchGAN(layers=2, width=4, norm="group")
+    return Colorizer(*networks, Vanilla(), {"l1": L1()}, images=10 * BATCH, **{"guide": Reds(), **arguments})
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_in_training_the_generator_is_told_of_the_real_colors_and_elsewhere_nothing(accumulate: int) -> None:
+    model, [batch] = guided(accumulate=accumulate), batches(1)
+    fit(model, 1)
+    real = rgb_to_lab(batch.rgb)
+    assert isinstance(model.generator, Told)
+    passes = model.generator.told
+    expected = torch.cat([real.light, real.ab[:, :1], (real.ab[:, 1:] < 0).float()], dim=1)
+    torch.testing.assert_close(torch.cat(passes[:accumulate]), expected)
+    torch.testing.assert_close(torch.cat(passes[-accumulate:]), expected)
+    model.eval().validation_step(batch, 0)
+    torch.testing.assert_close(passes[-1], real.light)
+
+
+def test_a_guide_learns_nothing_and_is_no_weight() -> None:
+    assert set(guided().state_dict()) == {
+        name for name in guided().state_dict() if name.startswith(("generator.", "discriminator."))
+    }
+
+
+@pytest.mark.parametrize(
+    ("generator", "guide", "message"),
+    [
+        (UNet(depth=3, width=4), Reds(), r"colorizer\.generator takes 0 channels beside lightness, .*guide gives 2"),
+        (UNet(3, depth=3, width=4), None, r"colorizer\.generator takes 2 channels beside lightness, .*guide gives 0"),
+    ],
+)
+def test_a_guide_that_does_not_fit_the_generator_is_refused(generator, guide, message) -> None:
+    with pytest.raises(InputError, match=message):
+        guided(generator, guide=guide)
+    guided(UNet(3, depth=3, width=4))
+
+
+def test_a_run_with_another_guide_is_not_resumed() -> None:
+    kept: dict[str, Any] = {}
+    guided(UNet(3, depth=3, width=4)).on_save_checkpoint(kept)
+    for guide, message in (
+        (None, "guide is .*Reds in the checkpoint, None here"),
+        (Reds(2.0), r"guide\.factor is 1\.0"),
+    ):
+        model = guided(UNet(3, depth=3, width=4))
+        model.guide = guide
+        with pytest.raises(InputError, match=message):
+            model.on_load_checkpoint(kept)
+    guided(UNet(3, depth=3, width=4)).on_load_checkpoint(kept)
 
 
 class Forgetful(UNet):

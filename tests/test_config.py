@@ -246,6 +246,61 @@ def test_resume_auto_of_a_run_that_is_over_is_no_error(monkeypatch, capsys):
     assert Training.fit.called
 
 
+def trained(path):
+    """A checkpoint of like networks, with weights of its own."""
+    colorizer = parse("--seed", "99", "--run_dir", "other").colorizer
+    os.environ.pop(config.RUN_DIR_VARIABLE)
+    torch.save({KEY: colorizer.about(), "state_dict": colorizer.state_dict()}, path)
+    return colorizer
+
+
+def test_a_run_starts_from_another_s_weights(monkeypatch):
+    other = trained("other.ckpt")
+    monkeypatch.setattr(Training, "fit", Mock())
+    run = parse("--start_from", "other.ckpt", "--run_dir", "runs/a")
+    run.train()
+    [_, *rest] = Training.fit.call_args.args
+    assert rest[2] is None  # nothing is resumed
+    for role in ("generator", "discriminator"):
+        pairs = zip(getattr(run.colorizer, role).parameters(), getattr(other, role).parameters(), strict=True)
+        assert all(torch.equal(p, q) for p, q in pairs)
+    assert run.colorizer.images_seen == 0
+    assert "start_from" not in run.config  # resuming does not start again
+
+
+def test_a_requeued_run_goes_on_from_its_own_checkpoint_and_not_from_another_s(monkeypatch):
+    command = ["--start_from", "other.ckpt", "--run_dir", "runs/a", "--resume", "auto"]
+    with pytest.raises(InputError, match=r"^--start_from: there is no checkpoint other\.ckpt$"):
+        parse(*command)
+    trained("other.ckpt")
+    assert parse(*command).start_from == Path("other.ckpt")
+    own = leave_checkpoint(Path("runs/a"))
+    Path("other.ckpt").unlink()
+    run = parse(*command)
+    assert (run.resume, run.start_from) == (own, None)
+    before, _ = weights(run), monkeypatch.setattr(Training, "fit", Mock())
+    run.train()
+    assert torch.equal(weights(run), before)
+
+
+def test_to_start_and_to_go_on_are_not_the_same():
+    trained("other.ckpt")
+    path = leave_checkpoint(Path("runs/a"))
+    for resume in ("last", str(path)):
+        with pytest.raises(
+            InputError, match=r"^--start_from begins a run and --resume goes on with one: leave out one"
+        ):
+            parse("--start_from", "other.ckpt", "--resume", resume)
+
+
+def test_weights_of_other_networks_are_refused_before_there_is_a_folder():
+    trained("other.ckpt")
+    run = parse("--start_from", "other.ckpt", "--colorizer.generator.init_args.width", "8", "--run_dir", "runs/a")
+    with pytest.raises(InputError, match=r"^--start_from other\.ckpt: its generator .*generator\.width is 4 in the"):
+        run.train()
+    assert not Path("runs").exists()
+
+
 NOTHING_TO_RESUME = [
     (["--resume", "last"], r"no run below runs/ has a checkpoint yet"),
     (["--resume", "last", "--run_dir", "runs/a"], r"there is no checkpoint runs/a/checkpoints/last\.ckpt"),

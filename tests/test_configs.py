@@ -1,4 +1,5 @@
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,12 +8,28 @@ import yaml
 
 from benchmarks import weightings
 from gancolor import arguments, config
+from gancolor.palette import CELLS, Profiles
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 COMPLETE = ["pix2pix.yaml", "quickstart.yaml"]
 ALL = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
 FILES = [name for name in ALL if not name.startswith("benchmark/")]  # those are protocols: tests/test_protocol.py
-NARROW = ["--colorizer.generator.init_args.width", "4", "--colorizer.discriminator.init_args.width", "4"]
+WIDTHS = {"generator/profiles.yaml": "generator.init_args.width", "generator/experts.yaml": "generator.expert.width"}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """A folder with what configurations name, as far as a command makes it."""
+    monkeypatch.chdir(tmp_path)
+    Path("colors").mkdir()
+    centers = [[float(i == k) for i in range(CELLS**2)] for k in range(4)]
+    Profiles(["warm", "cool", "muted", "vivid"], centers).write(Path("colors/profiles.json"))
+
+
+def narrow(name):
+    """Options that make networks small."""
+    width = f"--colorizer.generator.init_args.{WIDTHS.get(name, 'width')}"
+    return [width, "4", "--colorizer.discriminator.init_args.width", "4"]
 
 
 def command(name):
@@ -43,9 +60,8 @@ def test_every_key_of_a_file_arrives(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_builds(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = config.parse([*command(name), *NARROW, "--run_dir", "run"])
+def test_every_file_builds(name, tmp_path):
+    run = config.parse([*command(name), *narrow(name), "--run_dir", "run"])
     os.environ.pop(config.RUN_DIR_VARIABLE)
     assert run.data.size % run.colorizer.generator.stride == 0
     (tmp_path / "kept.yaml").write_text(run.config)
@@ -53,6 +69,18 @@ def test_every_file_builds(name, tmp_path, monkeypatch):
     os.environ.pop(config.RUN_DIR_VARIABLE)
     assert again.config == run.config
     assert str(again.colorizer) == str(run.colorizer)
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_the_options_that_the_files_of_profiles_recommend_for_64_pixels(name):
+    options = re.findall(
+        r"--colorizer\S+ \d+", " ".join(line.strip("# ") for line in (CONFIGS / name).read_text().splitlines())
+    )
+    given = [word for option in options for word in option.split()]
+    assert len(given) == 4
+    run = config.parse([*command(name), *narrow(name), *given, "--run_dir", "run"])
+    os.environ.pop(config.RUN_DIR_VARIABLE)
+    assert run.colorizer.generator.stride == 64
 
 
 @pytest.mark.parametrize("name", ALL)

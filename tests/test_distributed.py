@@ -18,15 +18,18 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD
 
 from gancolor.adversarial import Hinge, LeastSquares, Vanilla
+from gancolor.color import rgb_to_lab
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError, Stopped
-from gancolor.generators import BinHead, UNet
-from gancolor.interfaces import Batch, ColorLoss, Head, Objective, Source, Split, Unreadable
+from gancolor.generators import BinHead, Experts, Profiled, ProfilePredictor, UNet
+from gancolor.guides import ProfileGuide
+from gancolor.interfaces import Batch, ColorLoss, Generator, Head, Objective, Source, Split, Unreadable
 from gancolor.layers import Norm
 from gancolor.loggers import TensorBoard, WandB
-from gancolor.losses import L1, BinCrossEntropy, RarityL1
+from gancolor.losses import L1, BinCrossEntropy, ProfileCrossEntropy, RarityL1
+from gancolor.palette import Profiles, descriptors, histograms
 from gancolor.training import Training
 from gancolor.training.callbacks import Evaluate
 from gancolor.training.strategy import PerNetworkDDP
@@ -63,10 +66,33 @@ def classifier(weight: float, accumulate: int = 1) -> Colorizer:
     return colorizer(Vanilla(weight), "group", accumulate, BinHead(reduction=2), {"bins": BinCrossEntropy(10.0)})
 
 
+def profiled(expert: bool, head: bool, accumulate: int = 1) -> Colorizer:
+    """One that colors by three profiles, each of which some scene is the center of; with experts, some of them idle."""
+    network = partial(UNet, depth=5, width=8, norm="group", dropout=0.0, head=BinHead(reduction=2) if head else None)
+    model = colorizer(Vanilla(0.1), "group", accumulate)
+    inner: Generator = Experts(network(), 3) if expert else network(4)
+    scenes = torch.stack([SCENES.source.read(f"train/{i:06d}") for i in range(3)])
+    centers = descriptors(histograms(rgb_to_lab(scenes).ab)).tolist()
+    return Colorizer(
+        Profiled(inner, ProfilePredictor(3, width=4, layers=2)),
+        model.discriminator,
+        model.adversarial,
+        {"bins": BinCrossEntropy(10.0) if head else L1(50.0), "profile": ProfileCrossEntropy(10.0)},
+        guide=ProfileGuide(Profiles(["one", "two", "three"], centers)),
+        generator_optimizer=model.generator_optimizer,
+        discriminator_optimizer=model.discriminator_optimizer,
+        images=BATCH * STEPS,
+        accumulate=accumulate,
+        ema_decay=0.9,
+    )
+
+
 GAMES: list[Objective] = [Vanilla(), LeastSquares(), Hinge()]
 NORMS: list[Norm] = ["group", "instance"]
 CASES = {f"{type(game).__name__}-{norm}": partial(colorizer, game, norm) for game in GAMES for norm in NORMS}
 CASES |= {f"bins-{weight}": partial(classifier, weight) for weight in (0.0, 0.1)}
+CASES |= {"profiled": partial(profiled, False, False), "experts": partial(profiled, True, False)}
+CASES |= {"experts-bins": partial(profiled, True, True)}
 
 
 def fit_all(folder: Path, accumulate: int, _rank: int) -> dict[str, dict[str, Tensor]]:

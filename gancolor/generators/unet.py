@@ -1,16 +1,19 @@
 """pix2pix's U-Net."""
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from gancolor.errors import InputError
 from gancolor.generators.heads import RegressionHead
-from gancolor.interfaces import Generator, Head, Prediction
+from gancolor.interfaces import Adopting, Generator, Head, Prediction
 from gancolor.layers import NORMS, Norm, initialize, needs_bias
 
 
-class UNet(Generator):
+class UNet(Generator, Adopting):
     """The U-Net of pix2pix (Isola et al. 2017, §6.1.1): strided convolutions down, transposed ones up, skips between.
 
     Each level halves the picture and doubles the width up to eight times ``width``; the innermost sees
@@ -74,7 +77,16 @@ class UNet(Generator):
         )
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Prediction:
-        """Predict as the head does."""
+        """Predict as the head does.
+
+        Raises:
+            InputError: the input has other channels than ``in_channels``.
+        """
+        if x.shape[1] != self.in_channels:
+            raise InputError(
+                f"UNet: in_channels is {self.in_channels}, but the input has {x.shape[1]}: a generator that learns "
+                "with a guide must color without it, too, as gancolor.generators.Profiled does"
+            )
         skips: list[Tensor] = []  # a level's activation works in place on the skip, where ReLU(LeakyReLU(x)) = ReLU(x)
         for down in self.down:
             x = down(x)
@@ -83,3 +95,11 @@ class UNet(Generator):
         for up in self.up[1:]:
             x = up(torch.cat([skips.pop(), x], dim=1))
         return self.predict(x)
+
+    def adopt(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over those of one with fewer ``in_channels``: further ones count for nothing until it learns of them."""
+        first = "down.0.0.weight"
+        more = max(0, self.in_channels - weights[first].shape[1]) if first in weights else 0
+        self.load_state_dict(
+            {name: pad(w, (0, 0, 0, 0, 0, more)) if name == first else w for name, w in weights.items()}
+        )

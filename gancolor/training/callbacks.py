@@ -64,7 +64,7 @@ class Evaluate(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take in what the generator made of a batch."""
-        self._scores.update(batch.rgb, {"gray": gray(batch.rgb), "ours": outputs, "real": batch.rgb})
+        self._scores.update(batch.rgb, {"gray": gray(batch.rgb), "ours": outputs.rgb, "real": batch.rgb})
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the generator's numbers as ``val/…`` and the others' as ``val/gray/…`` and ``val/real/…``."""
@@ -107,7 +107,7 @@ class ImagePanel(pl.Callback):
         """Take in images until there are enough; of several processes, the first one's."""
         wanted = self.images - sum(len(rgb) for rgb in self._rows["real"])
         if wanted > 0:
-            rows = {"gray": gray(batch.rgb), "ours": outputs, "real": batch.rgb}
+            rows = {"gray": gray(batch.rgb), "ours": outputs.rgb, "real": batch.rgb}
             for name, rgb in rows.items():
                 self._rows[name].append(rgb[:wanted].cpu())
 

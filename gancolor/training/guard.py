@@ -1,4 +1,4 @@
-"""Losses and weights that are not numbers any more: found before anything is made of them."""
+"""Losses and weights that are not numbers any more, and weights that no loss teaches: found in time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from gancolor.colorizer import Colorizer
-from gancolor.errors import Stopped
+from gancolor.errors import InputError, Stopped
 from gancolor.interfaces import Batch
 
 
@@ -73,3 +73,28 @@ class FiniteGuard(pl.Callback):
             if not finite:
                 return f"{name} is not finite after {colorizer.images_seen} images, though the losses were"
         return None
+
+
+class TaughtGuard(pl.Callback):
+    """Refuses, after the first step, losses that leave a part of the generator as it is."""
+
+    def __init__(self) -> None:
+        self._looked = False
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Look for weights without a gradient.
+
+        Raises:
+            InputError: there are some; of several processes, each would wait for the others in the next step.
+        """
+        assert isinstance(pl_module, Colorizer)
+        if not self._looked:
+            for name, weight in pl_module.generator.named_parameters():
+                if weight.requires_grad and weight.grad is None:
+                    raise InputError(
+                        f"colorizer.losses: none of them teaches generator.{name}; the predictor of a Profiled needs a "
+                        "gancolor.losses.ProfileCrossEntropy"
+                    )
+        self._looked = True

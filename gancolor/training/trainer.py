@@ -25,8 +25,9 @@ from gancolor.training import launch
 from gancolor.training.callbacks import Evaluate, ImagePanel, Progress
 from gancolor.training.checkpointing import CHECKPOINTS, AtomicIO, Checkpointing
 from gancolor.training.faults import one_line
-from gancolor.training.guard import FiniteGuard
+from gancolor.training.guard import FiniteGuard, TaughtGuard
 from gancolor.training.preemption import Preemption
+from gancolor.training.profiles import Confusion
 from gancolor.training.speed import prepare
 from gancolor.training.strategy import PerNetworkDDP
 from gancolor.training.throughput import Throughput, Waiting
@@ -167,8 +168,10 @@ class Training:
             callbacks=[
                 evaluate,
                 ImagePanel(run_dir / "samples", self.sample_images),
+                Confusion(run_dir / "profiles"),
                 Throughput(waiting, self.precision, self.peak_tflops),
                 Progress(),  # after what it shows
+                TaughtGuard(),
                 guard,
                 Checkpointing(run_dir / CHECKPOINTS, max(1, every), writer, preemption, guard),
             ],
