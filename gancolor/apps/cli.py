@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from gancolor import arguments
-from gancolor.apps import colorize, doctor, pack, verify
+from gancolor.apps import colorize, doctor, pack, profiles, verify
 from gancolor.errors import InputError
 
 # Each command is a module with a parser() and a run(), which returns the exit code: 0, or 1 for what it was given.
@@ -15,6 +15,7 @@ _COMMANDS = {
     "colorize": (colorize, "color photographs and folders of them"),
     "doctor": (doctor, "look for what is wrong with a set of photographs before training"),
     "pack": (pack, "put photographs into tar shards, for fast training"),
+    "profiles": (profiles, "find kinds of photographs by their colors, for training and coloring by them"),
     "verify": (verify, "check the shards that pack wrote"),
 }
 
