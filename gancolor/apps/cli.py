@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from gancolor import arguments
-from gancolor.apps import colorize, doctor, measure, pack, verify
+from gancolor.apps import colorize, doctor, measure, pack, profiles, verify
 from gancolor.errors import InputError
 
 # Each command is a module with a parser() and a run(), which returns the exit code: 0, or 1 for what it was given.
@@ -16,6 +16,7 @@ _COMMANDS = {
     "doctor": (doctor, "look for what is wrong with a set of photographs before training"),
     "measure": (measure, "measure how often each color occurs in a set of photographs"),
     "pack": (pack, "put photographs into tar shards, for fast training"),
+    "profiles": (profiles, "find kinds of photographs by their colors, for training and coloring by them"),
     "verify": (verify, "check the shards that pack wrote"),
 }
 

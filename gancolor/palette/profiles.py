@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gancolor import atomic
 from gancolor.errors import InputError
 from gancolor.palette.prior import CELLS, cell_of, smooth
 
@@ -78,7 +79,7 @@ class Profiles:
 
     def write(self, path: Path) -> None:
         """Keep them for :meth:`read`; names may be edited there."""
-        path.write_text(json.dumps({"names": self.names, "centers": self.centers}) + "\n")
+        atomic.write(path, (json.dumps({"names": self.names, "centers": self.centers}) + "\n").encode())
 
     def __len__(self) -> int:
         return len(self.names)
