@@ -140,10 +140,10 @@ def _look(source: Source, names: Sequence[str], asked: Asked) -> Measured:
             described += [_describe(names[int(index)], picture) for index, picture in places if index in chosen]
             images += len(rgb)
             bar.update(images + len(reader.unreadable) - bar.n)
-    if not images:
-        raise none_readable(reader.unreadable)
-    root = asked.data.expanduser().resolve()
-    return Measured(root, images, len(reader.unreadable), census.distribution(), described)
+        if not images:
+            raise none_readable(reader.unreadable)
+        distribution = census.distribution()
+    return Measured(asked.data.resolve(), images, len(reader.unreadable), distribution, described)
 
 
 def _one_thread() -> AbstractContextManager[object]:
