@@ -145,7 +145,7 @@ class Ablation:
     def _colors(self) -> list[Step]:
         colors = str(self.work / "colors")
         return [
-            Step("measure", (*GANCOLOR, "measure", str(self.data), "--output", colors, "--size", "64")),
+            Step("measure", (*GANCOLOR, "measure", str(self.data), "--output", colors, "--size=64", "--describe=5000")),
             Step("profiles", (*GANCOLOR, "profiles", colors, "--count", str(PROFILES)), ("measure",)),
         ]
 
