@@ -39,8 +39,14 @@ SMALL = {
 }
 
 
-def small() -> list[str]:
-    return [word for key, value in SMALL.items() for word in (f"--{key}", value)]
+PROFILED = {"colorizer.generator.generator.depth": "5", "colorizer.generator.generator.width": "4"}
+
+
+def small(command: str) -> list[str]:
+    told = "configs/generator/profiles.yaml" in command
+    options = {k: v for k, v in SMALL.items() if not (told and k.startswith("colorizer.generator"))}
+    options |= PROFILED if told else {}
+    return [word for key, value in options.items() for word in (f"--{key}", value)]
 
 
 def run(command: str) -> None:
@@ -48,10 +54,14 @@ def run(command: str) -> None:
     if program == "make":
         subprocess.run(["make", "--dry-run", "--directory", ROOT, *words], check=True, capture_output=True)
     elif program == "gancolor":
-        sizes = {"doctor": ["--size", "32", "--keep", "nearly_gray"], "pack": ["--size", "34"]}
+        sizes = {
+            "doctor": ["--size", "32", "--keep", "nearly_gray"],
+            "measure": ["--size", "32"],
+            "pack": ["--size", "34"],
+        }
         cli.main([*words, *([*sizes[words[0]], "--workers", "0"] if words[0] in sizes else [])])
     elif words[0] == "train.py":
-        train.main([*words[1:], *(["--colorizer.images", "24"] if "--resume" in words else small())])
+        train.main([*words[1:], *(["--colorizer.images", "24"] if "--resume" in words else small(command))])
     else:
         assert words[0] == "evaluate.py"
         evaluate.main([*words[1:], "--workers", "0"])
