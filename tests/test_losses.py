@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy, l1_loss, mse_loss
 from gancolor.bins import AbBins
 from gancolor.color import Lab, rgb_to_lab
 from gancolor.interfaces import Measured, Prediction
-from gancolor.losses import L1, MSE, BinCrossEntropy, RarityL1, RarityMSE
+from gancolor.losses import L1, MSE, BinCrossEntropy, ProfileCrossEntropy, RarityL1, RarityMSE
 from gancolor.weightings import InverseRoot, SmoothedPrior
 
 CENTERS = np.array(AbBins.srgb().centers)
@@ -196,3 +196,32 @@ def test_gradient_pulls_towards_the_real_color(loss):
 def test_impossible_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         BinCrossEntropy(**options)
+
+
+def profiled(logits, share):
+    return Prediction(colors(len(share)), profile=share, profile_logits=logits)
+
+
+def test_profile_cross_entropy_is_torchs_and_its_formula():
+    z = torch.tensor([[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]])
+    hard, soft = torch.eye(3)[[0, 2]], torch.tensor([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])
+    loss = ProfileCrossEntropy()
+    assert torch.allclose(loss(profiled(z, hard), lab(colors(2))), cross_entropy(z, torch.tensor([0, 2])))
+    p = np.exp(z.numpy()) / np.exp(z.numpy()).sum(1, keepdims=True)
+    expected = -(soft.numpy() * np.log(p)).sum(1).mean()
+    assert loss(profiled(z, soft), lab(colors(2))).item() == pytest.approx(expected, rel=1e-5)
+    assert loss(profiled(0 * z, hard), lab(colors(2))).item() == pytest.approx(np.log(3))
+
+
+def test_profile_cross_entropy_of_chunks_is_the_wholes():
+    z, share = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.eye(3)[[0, 1, 2, 0]]
+    loss, real = ProfileCrossEntropy(), lab(colors(4))
+    halves = [loss(profiled(z[part], share[part]), real).item() for part in (slice(2), slice(2, 4))]
+    assert loss(profiled(z, share), real).item() == pytest.approx(np.mean(halves))
+
+
+@pytest.mark.parametrize("lacking", ["profile", "profile_logits"])
+def test_a_generator_without_profiles_is_refused(lacking):
+    known = {"profile": torch.eye(2), "profile_logits": torch.eye(2)} | {lacking: None}
+    with pytest.raises(ValueError, match="the generator knows no profiles; it must be a Profiled"):
+        ProfileCrossEntropy()(Prediction(colors(2), **known), lab(colors(2)))

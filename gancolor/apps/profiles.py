@@ -26,8 +26,18 @@ def parser() -> ArgumentParser:
     option = result.add_argument
     option("colors", type=str, metavar="COLORS", help="the folder that gancolor measure wrote, with colors.npz in it")
     option("--output", type=str, metavar="FOLDER", help="folder for the results; by default COLORS")
-    option("--count", type=int, metavar="K", help="number of profiles; by default 2 to 10, chosen by quality")
-    option("--names", type=str, metavar="A,B,…", help="of the profiles, the most frequent first; by default by hue")
+    option(
+        "--count",
+        type=int,
+        metavar="K",
+        help="number of profiles; by default as many as names, or 2 to 10, chosen by quality",
+    )
+    option(
+        "--names",
+        type=str,
+        metavar="A,B,…",
+        help="of the profiles, the most frequent first; by default words for their colors",
+    )
     option(
         "--by",
         type=Literal["histogram", "dominant"],
@@ -43,8 +53,11 @@ def run(given: list[str]) -> int:
     """Find the profiles that a command line asks for."""
     asked = arguments.parse(parser(), given)
     names = None if asked.names is None else _names(asked.names)
-    if asked.count is not None and asked.count < 2:
-        raise InputError(f"--count is {asked.count}: it must be at least 2")
+    count = asked.count if names is None or asked.count is not None else len(names)
+    if count is not None and count < 2:
+        raise InputError(f"--count is {count}: it must be at least 2")
+    if names is not None and len(names) != count:
+        raise InputError(f"--names {asked.names}: these are {len(names)} names, and --count is {count}")
     if asked.seed < 0:
         raise InputError(f"--seed is {asked.seed}: it must be at least 0")
 
@@ -54,7 +67,7 @@ def run(given: list[str]) -> int:
 
     colors = Path(asked.colors).expanduser()
     output = Path(asked.output).expanduser() if asked.output else colors
-    found, missing = find(Asked(colors, output, asked.by, asked.count, names, asked.seed, asked.overwrite))
+    found, missing = find(Asked(colors, output, asked.by, count, names, asked.seed, asked.overwrite))
     show(found, missing, output, Console())
     return 0
 

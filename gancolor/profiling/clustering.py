@@ -11,7 +11,7 @@ from gancolor.errors import InputError
 
 # scikit-learn is imported inside the functions: it takes a second, and a mistake is to be answered at once.
 
-MOST = 10  # profiles, if nobody says how many
+_MOST = 10  # profiles, if nobody says how many
 _BEGINNINGS = 4  # of K-means, which is best of as many
 _LOOKED_AT = 4000  # points that the curve is computed from
 _COMPARED = 2000  # points whose silhouette is; it takes the distances of all pairs
@@ -50,8 +50,8 @@ def different(points: Float[np.ndarray, "N d"]) -> int:
     return len(np.unique(points, axis=0))
 
 
-def quality(points: Float[np.ndarray, "N d"], most: int, seed: int) -> Quality:
-    """Try every number of clusters from 2 to ``most``, on some of the points.
+def quality(points: Float[np.ndarray, "N d"], seed: int) -> Quality:
+    """Try every number of clusters from 2 to 10, on some of the points.
 
     Raises:
         InputError: there are fewer than three different points.
@@ -60,13 +60,13 @@ def quality(points: Float[np.ndarray, "N d"], most: int, seed: int) -> Quality:
 
     chosen = np.random.default_rng(seed).permutation(len(points))[:_LOOKED_AT]
     few, compared = points[chosen], slice(_COMPARED)
-    counts = range(2, min(most, different(few) - 1) + 1)
+    counts = range(2, min(_MOST, different(few) - 1) + 1)
     if not counts:
         raise InputError(f"{len(points)} images, of which {different(few)} have different colors: too few for profiles")
     silhouettes, inertias = [], []
-    for count in tqdm(counts, unit="clustering", leave=False):
+    for count in tqdm(counts, unit="clustering", leave=False, disable=None):
         labels, inertia = _fit(few, count, seed)
-        alone = different(labels[compared, None]) < 2
+        alone = len(np.unique(labels[compared])) < 2
         silhouettes.append(0.0 if alone else float(silhouette_score(few[compared], labels[compared])))
         inertias.append(inertia)
     return Quality(counts, silhouettes, inertias)
@@ -89,5 +89,6 @@ def cluster(points: Float[np.ndarray, "N d"], count: int, seed: int) -> Int[np.n
 def _fit(points: Float[np.ndarray, "N d"], count: int, seed: int) -> tuple[Int[np.ndarray, " N"], float]:
     from sklearn.cluster import KMeans
 
-    found = KMeans(count, n_init=_BEGINNINGS, random_state=seed).fit(points)
-    return found.labels_, float(found.inertia_) / len(points)
+    found = KMeans(count, n_init=_BEGINNINGS, random_state=seed)  # pyright: ignore[reportArgumentType]
+    labels = found.fit_predict(points)
+    return labels, -float(found.score(points)) / len(points)

@@ -27,7 +27,7 @@ By = Literal["histogram", "dominant"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What to find and how; see ``gancolor profiles --help``."""
+    """What to find and how; see ``gancolor profiles --help``. Names are as many as ``count``."""
 
     colors: Path
     output: Path
@@ -74,8 +74,8 @@ def find(asked: Asked) -> tuple[Found, str | None]:
     data = measured.read(asked.colors / NUMBERS)
     found = profiles(data, asked)
     asked.output.mkdir(parents=True, exist_ok=True)
-    for former in asked.output.glob(sheets.SHEET.format("*")):
-        former.unlink()  # of profiles that may have other names now
+    for former in (asked.output / sheets.OVERVIEW, *asked.output.glob(sheets.SHEET.format("*"))):
+        former.unlink(missing_ok=True)  # of profiles that may have other names now
     found.profiles.write(asked.output / PROFILES)
     atomic.write(asked.output / CURVE, curve(found.quality, len(found.profiles)))
     try:
@@ -92,10 +92,8 @@ def profiles(data: Measured, asked: Asked) -> Found:
     shares = torch.from_numpy(data.histograms)
     points = descriptors(shares)
     clustered = points.numpy() if asked.by == "histogram" else _dominant(data)
-    quality = clustering.quality(clustered, max(clustering.MOST, asked.count or 0), asked.seed)
+    quality = clustering.quality(clustered, asked.seed)
     count = asked.count or quality.best()
-    if asked.names is not None and len(asked.names) != count:
-        raise InputError(f"--names are {len(asked.names)}, but there are {count} profiles: say as many, or say --count")
     labels = torch.from_numpy(clustering.cluster(clustered, count, asked.seed)).long()
     centers = _means(points, labels, count)
     members = nearest(shares, centers)  # from here on as training does it

@@ -12,7 +12,7 @@ from gancolor.errors import InputError
 from gancolor.palette import CELLS
 
 NUMBERS = "colors.npz"
-_ROUNDED = 0.01  # shares are kept in 16 bits; this far from 1 their sum may be
+_ROUNDED = 0.01  # shares are kept in 16 bits; their sum may be this far from 1
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,9 @@ def read(path: Path) -> Measured:
         with np.load(path, allow_pickle=False) as file:
             lab, share = file["dominant_lab"].astype(np.float32), file["dominant_share"].astype(np.float32)
             names, histograms = file["names"].tolist(), file["histograms"].astype(np.float32)
-            result = Measured(str(file["root"]), names, histograms, lab, np.where(np.isnan(lab).any(2), 0, share))
+            root = str(file["root"])
+        if histograms.shape != (len(names), CELLS * CELLS) or not (abs(histograms.sum(1) - 1) < _ROUNDED).all():
+            raise ValueError("these are no histograms of the images")
+        return Measured(root, names, histograms, lab, np.where(np.isnan(lab).any(2), 0, share))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: is not what gancolor measure writes: {error}") from error
-    shape = (len(result.names), CELLS * CELLS)
-    if histograms.shape != shape or lab.shape[0] != shape[0] or (abs(histograms.sum(1) - 1) > _ROUNDED).any():
-        raise InputError(f"{path}: is not what gancolor measure writes: its histograms are none of {shape[0]} images")
-    return result
+        raise InputError(f"{path}: gancolor measure did not write this: measure the photographs again") from error

@@ -22,7 +22,7 @@ _HUES = {
     "pink": (355.0, 40.0),
     "teal": (195.0, 40.0),
 }
-_STRENGTHS = {"": (0.0, 0.0), "pale-": (-1.0, 30.0), "vivid-": (1.0, 30.0)}  # doublings of chroma, and reluctance
+_STRENGTHS = {"": (0.0, 0.0), "pale-": (-1.0, 36.0), "vivid-": (1.0, 36.0)}  # doublings of chroma, and reluctance
 _DOUBLING = 30.0  # degrees of hue that half or twice the chroma is like
 _GRAYER = 0.6  # of the most colorful profile's chroma: what has less may be called muted
 _LEAST = 1e-3  # Lab units: a chroma to take the logarithm of
@@ -57,10 +57,11 @@ def names(histograms: Float[np.ndarray, "K cells"]) -> list[str]:
 
 
 def _distances(means: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n words"]:
-    """How badly each word fits each color, in degrees."""
+    """How badly each word fits each color, in squared degrees: of plain ones, many assignments have the same sum."""
     hue, chroma = np.degrees(np.arctan2(means[:, 1], means[:, 0])), np.hypot(*means.T).clip(min=_LEAST)
     strength = np.log2(chroma / np.median(chroma))
     hues, strengths = np.array(list(_HUES.values())), np.array(list(_STRENGTHS.values()))
-    turn = np.abs((hue[:, None] - hues[:, 0] + 180) % 360 - 180) + hues[:, 1]
-    change = _DOUBLING * np.abs(strength[:, None] - strengths[:, 0]) + strengths[:, 1]
-    return (change[:, :, None] + turn[:, None]).reshape(len(means), -1)
+    turn = np.abs((hue[:, None] - hues[:, 0] + 180) % 360 - 180)
+    change = _DOUBLING * (strength[:, None] - strengths[:, 0])
+    by_hue, by_strength = turn**2 + hues[:, 1] ** 2, change**2 + strengths[:, 1] ** 2
+    return (by_strength[:, :, None] + by_hue[:, None]).reshape(len(means), -1)

@@ -1,14 +1,13 @@
 """Contact sheets: what each profile is, by photographs that have it."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from torch import Tensor
 
 from gancolor.color import AB_SCALE, Lab, lab_to_rgb
 from gancolor.data.layout import found_at
@@ -49,7 +48,7 @@ def draw(
         own = np.flatnonzero(members == profile)
         typical = own[distances[own].argsort(kind="stable")]
         rest = np.random.default_rng((seed, profile)).permutation(typical[_TYPICAL:])
-        near, some = (_tiles(source, [data.names[i] for i in of]) for of in (typical[:_TYPICAL], rest[:_RANDOM]))
+        near, some = (_tiles(source, data, of) for of in (typical[:_TYPICAL], rest[:_RANDOM]))
         label, band = f"{name}\n{len(own) / len(members):.1%}", swatches(data.lab[own], data.share[own])
         width = _ACROSS * (_TILE + _GAP) + _GAP
         head = _row([_text(label), _band(band, width - _LABEL - 3 * _GAP)])
@@ -66,18 +65,16 @@ def swatches(lab: Float[np.ndarray, "N n 3"], share: Float[np.ndarray, "N n"]) -
     there = share > 0
     points, weights = lab[there], share[there] / share.sum()
     count = min(_SWATCHES, len(np.unique(points, axis=0)))
-    found = KMeans(count, n_init=1, random_state=0).fit(points, sample_weight=weights)
-    shares = np.bincount(found.labels_, weights, minlength=count)
+    found = KMeans(count, n_init=1, random_state=0)  # pyright: ignore[reportArgumentType]
+    shares = np.bincount(found.fit_predict(points, sample_weight=weights), weights, minlength=count)
     centers = torch.from_numpy(found.cluster_centers_).float().T[None, :, :, None]
     rgb = lab_to_rgb(Lab(centers[:, :1] / 50 - 1, centers[:, 1:] / AB_SCALE))[0, :, :, 0].T.tolist()
     return [(tuple(rgb[place]), float(shares[place])) for place in (-shares).argsort(kind="stable")]
 
 
-def _tiles(source: Source, names: Iterable[str]) -> list[Image.Image]:
-    def tile(rgb: Tensor) -> Image.Image:
-        return ImageOps.fit(Image.fromarray(rgb.permute(1, 2, 0).numpy()), (_TILE, _TILE))
-
-    return [tile(source.read(name, _TILE)) for name in names]
+def _tiles(source: Source, data: Measured, which: Int[np.ndarray, " n"]) -> list[Image.Image]:
+    pictures = (source.read(str(data.names[place]), _TILE).permute(1, 2, 0).numpy() for place in which)
+    return [ImageOps.fit(Image.fromarray(picture), (_TILE, _TILE)) for picture in pictures]
 
 
 def _grid(tiles: Sequence[Image.Image]) -> list[Image.Image]:
