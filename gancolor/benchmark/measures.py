@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from gancolor import color, features, palette
+from gancolor import color, features
 from gancolor.benchmark.records import digest
 from gancolor.features import MissingWeights, frechet, perceptual
 from gancolor.metrics import ab_histogram, colorfulness, lab, lab_pairs, mse, pixels, psnr, ssim, ssim_uniform
+from gancolor.palette import cell_of
 
 Pictures = UInt8[Tensor, "B 3 H W"]
 Values = Mapping[str, Float[Tensor, "B ..."]]
@@ -98,7 +99,7 @@ def _distance(record: str, network: features.LPIPS) -> Measure:
 
 
 _SMALLEST = 32  # pixels: AlexNet's layers have nothing left of 30
-_CODE = digest(*map(getsource, (sys.modules[__name__], color, palette, pixels, lab, frechet, perceptual)))
+_CODE = digest(*map(getsource, (sys.modules[__name__], color, cell_of, pixels, lab, frechet, perceptual)))
 _PAIRED = Measure(
     ("mse", "psnr", "ssim", "ssim_uniform", "delta_e", "auc", "auc_cells", "lightness_error"),
     digest(_CODE, "compare"),
