@@ -19,9 +19,6 @@ from gancolor.losses import RarityL1, RarityMSE
 PROGRAMS = {"train.py": train.main, "evaluate.py": evaluate.main, "-c": lambda given: cli.main(given[1:])}
 PLAIN = [name for name, row in ROWS.items() if not row.profiles]
 PROFILED = [name for name, row in ROWS.items() if row.profiles]
-profiles = pytest.mark.skipif(  # until all of it is here
-    not (ROOT / "configs/generator/experts.yaml").is_file(), reason="the profiles' commands and overlays are not here"
-)
 
 
 def python(name: str, code: str, after: tuple[str, ...] = (), again: bool = False) -> Step:
@@ -219,7 +216,6 @@ class TestCommand:
         assert all(f"| {name} " in page for name in wanted)
         assert str(tmp_path) not in page
 
-    @profiles
     def test_profiled_rows_from_photographs_to_the_page(
         self, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -89,8 +89,9 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for command in COMMANDS:
         run(command.replace("~", str(tmp_path)))
 
-    assert len(list((tmp_path / "runs").glob("*/checkpoints/last.ckpt"))) == 5
+    assert len(list((tmp_path / "runs").glob("*/checkpoints/last.ckpt"))) == 6
     assert len(list((tmp_path / "colorized").glob("*.png"))) == 12
+    assert len(list((tmp_path / "choices").glob("*-sheet.png"))) == 12
     assert (tmp_path / "results" / "table.json").is_file()
     assert list((tmp_path / "runs" / "watched" / "wandb").glob("offline-run-*"))
 
