@@ -126,6 +126,21 @@ def test_by_dominant_clusters_those_and_reports_how_far_training_agrees(colors: 
     assert [found.profiles.names[member] for member in found.members] == [NAMES[kind] for kind in kinds]
 
 
+def test_by_dominant_finds_the_kinds_too(colors: Path):
+    found = profiles(measured.read(colors / "colors.npz"), Asked(colors, colors, by="dominant"))
+    assert found.profiles.names == ("muted", "warm", "green", "cool")
+    assert found.agreement == 1.0
+
+
+def test_what_measure_writes_is_what_is_read(photographs: tuple[Path, dict[str, Tensor]], tmp_path: Path):
+    main(
+        ["measure", str(photographs[0]), "--output", str(tmp_path), "--size", "16", "--holdout", "0", "--workers", "0"]
+    )
+    main(["profiles", str(tmp_path)])
+    assert Profiles.read(str(tmp_path / "profiles.json")).names == ("muted", "warm", "green", "cool")
+    assert (tmp_path / "profile-warm.png").exists()
+
+
 def test_the_same_seed_finds_the_same_to_the_byte(colors: Path, tmp_path: Path):
     for folder in ("a", "b"):
         main(["profiles", str(colors), "--output", str(tmp_path / folder), "--count", "3"])

@@ -13,7 +13,10 @@ from gancolor import atomic
 from gancolor.errors import InputError
 from gancolor.palette.prior import CELLS, cell_of, smooth
 
-_SIGMA = 1.0  # cells: colors that look alike must count as alike, and neighboring cells of a histogram do not
+# Cells: colors that look alike must count as alike, and neighboring cells of a histogram do not. Of 0.5 … 3, 0.5 and 1
+# tell most of a held-out picture's colors (K-means, 4 profiles, Tiny ImageNet: 0.51 bits a pixel; 2 cells 0.48; without
+# the square root 0.47), and with 1 the clusters hang less on the seed.
+_SIGMA = 1.0
 
 
 def histograms(ab: Float[Tensor, "B 2 H W"]) -> Float[Tensor, "B cells"]:
