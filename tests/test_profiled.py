@@ -8,12 +8,14 @@ import pytest
 import torch
 from PIL import Image
 from runs import assert_same, content
+from sklearn.cluster import KMeans
+from torch.nn.functional import cross_entropy
 
 from gancolor.adversarial import Vanilla
 from gancolor.checkpoint import load
 from gancolor.color import rgb_to_lab
 from gancolor.colorizer import Colorizer
-from gancolor.data import ColorData
+from gancolor.data import ColorData, Scenes
 from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
 from gancolor.generators import BinHead, Experts, Profiled, ProfilePredictor, UNet
@@ -21,7 +23,7 @@ from gancolor.guides import ProfileGuide
 from gancolor.interfaces import Source, Split
 from gancolor.layers import adopt
 from gancolor.losses import L1, ProfileCrossEntropy
-from gancolor.palette import Profiles, descriptors, histograms
+from gancolor.palette import Profiles, descriptors, histograms, nearest
 from gancolor.training import Training
 from gancolor.training.profiles import confusion
 
@@ -212,6 +214,26 @@ def test_the_predictor_is_right_more_often_than_the_majority_on_pictures_it_has_
     last = validations(run_dir)[-1]
     assert last["val/profile_majority"] == pytest.approx(15 / 30)
     assert last["val/profile_accuracy"] > 0.7
+
+
+def test_on_scenes_too_the_predictor_is_far_above_the_majority():
+    """Profiles are found on some scenes, learned on them, and predicted of others."""
+    source = Scenes(train=1500, val=300, size=32)
+    train, val = (rgb_to_lab(torch.stack([source.read(name) for name in source.names(s)])) for s in ("train", "val"))
+    found = KMeans(4, n_init=4, random_state=0).fit(descriptors(histograms(train.ab)).numpy())
+    centers = torch.from_numpy(found.cluster_centers_).float()
+    taught, held_out = (nearest(histograms(lab.ab), centers) for lab in (train, val))
+    torch.manual_seed(0)
+    predictor = ProfilePredictor(profiles=4, width=16, layers=3)
+    optimizer = torch.optim.Adam(predictor.parameters(), lr=1e-3)
+    for _ in range(4):
+        for batch in torch.randperm(len(taught)).split(32):
+            optimizer.zero_grad()
+            cross_entropy(predictor(train.light[batch]), taught[batch]).backward()
+            optimizer.step()
+    with torch.no_grad():
+        accuracy = (predictor(val.light).argmax(1) == held_out).float().mean()
+    assert accuracy > held_out.bincount().max() / len(held_out) + 0.3
 
 
 def test_the_logged_accuracy_is_that_of_the_checkpoint(run_dir):
