@@ -4,10 +4,18 @@ import pytest
 import torch
 from torch import nn
 
+from gancolor.adversarial import Vanilla
 from gancolor.bins import AbBins
+from gancolor.colorizer import Colorizer
+from gancolor.data import ColorData, Scenes
+from gancolor.discriminators import PatchGAN
 from gancolor.errors import InputError
-from gancolor.generators import BinHead, Experts, UNet
+from gancolor.generators import BinHead, Experts, Profiled, ProfilePredictor, UNet
+from gancolor.guides import ProfileGuide
 from gancolor.layers import adopt
+from gancolor.losses import ProfileCrossEntropy
+from gancolor.palette import Profiles
+from gancolor.training import Training
 
 BINS = AbBins([[0.0, 0.0], [30.0, -40.0], [-50.0, 20.0]])
 HEADS = [lambda: None, lambda: BinHead(BINS, reduction=2)]
@@ -167,3 +175,19 @@ def test_what_cannot_be_built():
         Experts(unet(), 0)
     with pytest.raises(InputError, match=r"expert\.in_channels is 2, not 1"):
         Experts(UNet(in_channels=2, depth=3, width=4), 2)
+
+
+def test_batch_norm_over_processes_that_are_busy_with_different_experts_is_refused(tmp_path):
+    profiles = Profiles(["warm", "cool"], torch.eye(2, 529).tolist())
+    generator = Profiled(Experts(UNet(depth=3, width=4), 2), ProfilePredictor(2, 4, 2))
+    colorizer = Colorizer(
+        generator,
+        PatchGAN(layers=1, width=4, norm="instance"),
+        Vanilla(),
+        {"profile": ProfileCrossEntropy()},
+        guide=ProfileGuide(profiles),
+        images=8,
+    )
+    data = ColorData(Scenes(train=8, val=2, size=16), size=16, load_size=16, batch_size=4, workers=0)
+    with pytest.raises(InputError, match=r"sync_batchnorm: .* set the expert's norm to group or instance"):
+        Training(sync_batchnorm=True).fit(colorizer, data, tmp_path / "run")

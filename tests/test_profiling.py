@@ -167,6 +167,20 @@ def test_results_are_kept_unless_overwritten_and_then_no_old_sheet_stays(
     assert sorted(file.name for file in colors.glob("profile-*")) == ["profile-day.png", "profile-night.png"]
 
 
+@pytest.mark.parametrize("name", ["profile-warm.png", "quality.png", "profiles.png"])
+def test_a_file_of_somebody_else_is_neither_replaced_nor_removed(
+    name: str, colors: Path, capsys: pytest.CaptureFixture[str]
+):
+    others = colors / name, colors / "profile-photo.png"
+    for other in others:
+        other.write_bytes(b"mine")
+    assert f"{name} exists already" in refused(capsys, colors)
+    assert not (colors / "profiles.json").exists()
+    assert [other.read_bytes() for other in others] == [b"mine", b"mine"]
+    main(["profiles", str(colors), "--overwrite"])
+    assert others[1].read_bytes() == b"mine"
+
+
 def test_without_the_photographs_there_are_profiles_and_one_line(
     colors: Path, photographs: tuple[Path, dict[str, Tensor]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -255,6 +269,8 @@ def test_a_single_array_is_refused(colors: Path, capsys: pytest.CaptureFixture[s
         ("--names a,b --count 3", "these are 2 names, and --count is 3"),
         ("--names a,a", "each profile must have a name of its own"),
         ("--names a,all", "'all' cannot be a name"),
+        ("--names own,a", "'own' cannot be a name"),
+        ("--names a,1", "'1' cannot be a name"),
         ("--names a,b/c", "'b/c' cannot be a name"),
         ("--names a,", "'' cannot be a name"),
         ("--names -a,b", "names"),

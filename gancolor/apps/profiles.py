@@ -12,7 +12,6 @@ from gancolor.errors import InputError
 # Whatever needs torch is imported inside the functions, so that --help and a mistake are answered at once.
 
 _NAME = re.compile(r"\w[\w-]*")  # it is part of a file's name, and of a command
-_RESERVED = "all"  # `gancolor colorize --profile all` takes every one
 
 
 def parser() -> ArgumentParser:
@@ -73,10 +72,13 @@ def run(given: list[str]) -> int:
 
 
 def _names(given: str) -> list[str]:
+    from gancolor.palette import refuse_name
+
     names = [name.strip() for name in given.split(",")]
     for name in names:
-        if not _NAME.fullmatch(name) or name == _RESERVED:
-            raise InputError(f"--names: {name!r} cannot be a name: take letters, digits, - and _, and not {_RESERVED}")
+        if not _NAME.fullmatch(name):
+            raise InputError(f"--names: {name!r} cannot be a name: take letters, digits, - and _")
+        refuse_name(name)
     if len(set(names)) < len(names):
         raise InputError(f"--names {given}: each profile must have a name of its own")
     return names

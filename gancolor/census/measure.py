@@ -66,7 +66,7 @@ class Described(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class Colors:
     """The colors of a set.
 
     Attributes:
@@ -84,7 +84,7 @@ class Measured:
     described: Sequence[Described]
 
 
-def measure(asked: Asked) -> Measured:
+def measure(asked: Asked) -> Colors:
     """Measure, and write the two files.
 
     Raises:
@@ -104,7 +104,7 @@ def measure(asked: Asked) -> Measured:
     return measured
 
 
-def show(measured: Measured, output: Path, console: Console) -> None:
+def show(measured: Colors, output: Path, console: Console) -> None:
     """The numbers in short, and where the files are."""
     distribution = measured.distribution
     colorful = np.mean([one.colorfulness for one in measured.described]) if measured.described else np.nan
@@ -124,7 +124,7 @@ def show(measured: Measured, output: Path, console: Console) -> None:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _look(source: Source, names: Sequence[str], asked: Asked) -> Measured:
+def _look(source: Source, names: Sequence[str], asked: Asked) -> Colors:
     """Read every photograph once; of some a description is kept, of the others nothing."""
     spread = np.linspace(0, len(names) - 1, min(len(names), asked.describe)).round().astype(int)
     chosen = set(spread.tolist())
@@ -141,9 +141,9 @@ def _look(source: Source, names: Sequence[str], asked: Asked) -> Measured:
             images += len(rgb)
             bar.update(images + len(reader.unreadable) - bar.n)
         if not images:
-            raise none_readable(reader.unreadable)
+            raise InputError(f"{none_readable(reader.unreadable)}; --size says how small they may be")
         distribution = census.distribution()
-    return Measured(asked.data.resolve(), images, len(reader.unreadable), distribution, described)
+    return Colors(asked.data.resolve(), images, len(reader.unreadable), distribution, described)
 
 
 def _one_thread() -> AbstractContextManager[object]:
@@ -161,7 +161,7 @@ def _describe(name: str, rgb: UInt8[Tensor, "3 H W"]) -> Described:
     return Described(name, histogram, palette.dominant(rgb), colorfulness(rgb[None]).item())
 
 
-def _numbers(measured: Measured) -> bytes:
+def _numbers(measured: Colors) -> bytes:
     """What colors.npz holds."""
     distribution = measured.distribution
     smoothed = palette.smooth(torch.from_numpy(distribution.prior), _SIGMA / palette.CELL).numpy()

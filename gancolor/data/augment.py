@@ -31,7 +31,8 @@ class Augment:
     Args:
         size: side of the square crop, in pixels.
         load_size: short side that the picture is resized to before the crop (bicubic, antialiased); pix2pix: 286 for
-            a crop of 256. Only what the crop keeps is resized, which is faster and the same up to its borders.
+            a crop of 256. Only what the crop keeps is resized, which is faster, and the same up to its borders and
+            to whole pixels of the picture.
         flip: whether every second picture, by chance, is mirrored left to right.
         rotation: the largest angle, in degrees either way. The corners are filled by what lies there in the picture;
             where it would have to be larger for that, it is resized to just enough.

@@ -16,7 +16,7 @@ class Experts(Generator, Adopting):
     """A generator for each profile (Robles & Budach): a picture is colored by those whose profile has a share in it.
 
     Colors are summed by share, and so are logits: the mixture of probabilities is a geometric mean. An expert whose
-    share is all is alone. Each sees, and learns from, only the pictures that it has a share in; batch norm's
+    share is all is alone. Each sees only the pictures that it has a share in; batch norm's
     statistics, too, are of those.
 
     Args:

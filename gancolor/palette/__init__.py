@@ -2,7 +2,7 @@
 
 from gancolor.palette.dominant import COLORS, DominantColors, distance, dominant, dominant_features
 from gancolor.palette.prior import CELL, CELLS, cell_of, prior, smooth
-from gancolor.palette.profiles import Profiles, descriptors, histograms, nearest
+from gancolor.palette.profiles import Profiles, descriptors, histograms, nearest, refuse_name
 
 __all__ = [
     "CELL",
@@ -18,5 +18,6 @@ __all__ = [
     "histograms",
     "nearest",
     "prior",
+    "refuse_name",
     "smooth",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import pad
 
 from gancolor.bins import STEP as CELL
 from gancolor.color import AB_SCALE
@@ -47,8 +47,9 @@ def prior(
 def smooth(p: Float[Tensor, "*N a b"], sigma: float) -> Float[Tensor, "*N a b"]:
     """Distributions over cells after a Gaussian of ``sigma`` cells; what falls off the plane is shared by all."""
     reach = math.ceil(4 * sigma)  # beyond four sigma a Gaussian has nothing left to give
-    offset = torch.arange(-reach, reach + 1, dtype=p.dtype, device=p.device)
-    kernel = torch.exp(-(offset**2) / (2 * sigma**2))
-    planes = p.reshape(-1, 1, *p.shape[-2:])
-    blurred = conv2d(planes, torch.outer(kernel, kernel)[None, None], padding=reach).view_as(p)
-    return blurred / blurred.sum((-2, -1), keepdim=True)
+    kernel = [math.exp(-(offset**2) / (2 * sigma**2)) for offset in range(-reach, reach + 1)]
+    for dim, sides in ((-1, (reach, reach)), (-2, (0, 0, reach, reach))):
+        padded, length = pad(p, sides), p.shape[dim]
+        # Sums, no convolution: TF32 would round it, and other profiles be the nearest ones.
+        p = torch.stack([w * padded.narrow(dim, i, length) for i, w in enumerate(kernel)]).sum(0)
+    return p / p.sum((-2, -1), keepdim=True)

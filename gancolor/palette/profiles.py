@@ -18,6 +18,8 @@ from gancolor.palette.prior import CELLS, cell_of, smooth
 # the square root 0.47), and with 1 the clusters hang less on the seed.
 _SIGMA = 1.0
 
+_RESERVED = ("all", "own", "sheet")
+
 
 def histograms(ab: Float[Tensor, "B 2 H W"]) -> Float[Tensor, "B cells"]:
     """The share of each picture's pixels in each cell of the ab plane, row by row; on the device of ``ab``.
@@ -39,6 +41,16 @@ def descriptors(shares: Float[Tensor, "B cells"]) -> Float[Tensor, "B cells"]:
     return smooth(shares.view(-1, CELLS, CELLS), _SIGMA).sqrt().flatten(1)
 
 
+def refuse_name(name: str) -> None:
+    """Make sure that a profile's name is no word or number of ``gancolor colorize --profile``, nor of its files.
+
+    Raises:
+        InputError: it is.
+    """
+    if name in _RESERVED or name.isdigit():
+        raise InputError(f"profiles: {name!r} cannot be a name: {', '.join(_RESERVED)} and numbers mean something else")
+
+
 class Profiles:
     """Kinds of pictures, each a point among :func:`descriptors`: an immutable value.
 
@@ -58,6 +70,8 @@ class Profiles:
                 f"profiles: the names are {', '.join(self.names) or 'none'}, for {len(self.centers)} profiles; each "
                 "must have one of its own"
             )
+        for name in self.names:
+            refuse_name(name)
         if any(len(center) != CELLS * CELLS for center in self.centers):
             raise InputError(f"profiles: a center must have {CELLS * CELLS} numbers, one a cell of the ab plane")
 
@@ -81,7 +95,7 @@ class Profiles:
             raise InputError(f"{path}: cannot be read as profiles: {error}") from error
 
     def write(self, path: Path) -> None:
-        """Keep them for :meth:`read`; names may be edited there."""
+        """Keep them for :meth:`read`; names may be edited there before a training, which remembers them."""
         atomic.write(path, (json.dumps({"names": self.names, "centers": self.centers}) + "\n").encode())
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from gancolor.interfaces import Unreadable
 from gancolor.palette import Profiles, descriptors, nearest
 from gancolor.profiling import clustering, measured, naming, sheets
 from gancolor.profiling.curve import curve
-from gancolor.profiling.measured import NUMBERS, Measured
+from gancolor.profiling.measured import NUMBERS, PictureColors
 
 PROFILES, CURVE = "profiles.json", "quality.png"
 By = Literal["histogram", "dominant"]
@@ -69,13 +69,13 @@ def find(asked: Asked) -> tuple[Found, str | None]:
         InputError: what was measured, or an option, cannot be used, or results are there already.
         OSError: the results cannot be written.
     """
-    if (asked.output / PROFILES).exists() and not asked.overwrite:
-        raise InputError(f"{asked.output / PROFILES} exists already: choose another --output, or add --overwrite")
+    _refuse_loss(asked, [PROFILES])
     data = measured.read(asked.colors / NUMBERS)
     found = profiles(data, asked)
+    _refuse_loss(asked, [CURVE, sheets.OVERVIEW, *map(sheets.SHEET.format, found.profiles.names)])
     asked.output.mkdir(parents=True, exist_ok=True)
-    for former in (asked.output / sheets.OVERVIEW, *asked.output.glob(sheets.SHEET.format("*"))):
-        former.unlink(missing_ok=True)  # of profiles that may have other names now
+    for former in _former(asked.output):
+        former.unlink(missing_ok=True)
     found.profiles.write(asked.output / PROFILES)
     atomic.write(asked.output / CURVE, curve(found.quality, len(found.profiles)))
     try:
@@ -87,7 +87,22 @@ def find(asked: Asked) -> tuple[Found, str | None]:
     return found, None
 
 
-def profiles(data: Measured, asked: Asked) -> Found:
+def _refuse_loss(asked: Asked, names: Sequence[str]) -> None:
+    existing = [file for name in names if (file := asked.output / name).exists()]
+    if existing and not asked.overwrite:
+        raise InputError(f"{existing[0]} exists already: choose another --output, or add --overwrite")
+
+
+def _former(folder: Path) -> list[Path]:
+    """The pictures of profiles that are there already, and may have had other names."""
+    try:
+        names = Profiles.read(str(folder / PROFILES)).names
+    except (FileNotFoundError, InputError):
+        return []
+    return [folder / sheets.OVERVIEW, *(folder / sheets.SHEET.format(name) for name in names)]
+
+
+def profiles(data: PictureColors, asked: Asked) -> Found:
     """Cluster what was measured, and name the clusters; nothing is written."""
     shares = torch.from_numpy(data.histograms)
     points = descriptors(shares)
@@ -112,7 +127,7 @@ def profiles(data: Measured, asked: Asked) -> Found:
     )
 
 
-def _dominant(data: Measured) -> Float[np.ndarray, "N d"]:
+def _dominant(data: PictureColors) -> Float[np.ndarray, "N d"]:
     from gancolor.palette.dominant import dominant_features
 
     return dominant_features(torch.from_numpy(data.lab), torch.from_numpy(data.share)).numpy()

@@ -16,7 +16,7 @@ _ROUNDED = 0.01  # shares are kept in 16 bits; their sum may be this far from 1
 
 
 @dataclass(frozen=True)
-class Measured:
+class PictureColors:
     """The colors of photographs.
 
     Attributes:
@@ -34,7 +34,7 @@ class Measured:
     share: Float[np.ndarray, "N n"]
 
 
-def read(path: Path) -> Measured:
+def read(path: Path) -> PictureColors:
     """Read the file.
 
     Raises:
@@ -50,6 +50,6 @@ def read(path: Path) -> Measured:
             root = str(file["root"])
         if histograms.shape != (len(names), CELLS * CELLS) or not (abs(histograms.sum(1) - 1) < _ROUNDED).all():
             raise ValueError("these are no histograms of the images")
-        return Measured(root, names, histograms, lab, np.where(np.isnan(lab).any(2), 0, share))
+        return PictureColors(root, names, histograms, lab, np.where(np.isnan(lab).any(2), 0, share))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: gancolor measure did not write this: measure the photographs again") from error

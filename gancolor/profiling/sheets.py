@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from gancolor.color import AB_SCALE, Lab, lab_to_rgb
 from gancolor.data.layout import found_at
 from gancolor.interfaces import Source
-from gancolor.profiling.measured import Measured
+from gancolor.profiling.measured import PictureColors
 
 OVERVIEW, SHEET = "profiles.png", "profile-{}.png"
 _TILE, _GAP, _LABEL = 128, 4, 190  # pixels
@@ -22,7 +22,7 @@ _BACKGROUND, _INK = "#f4f4f4", "#202020"
 
 
 def draw(
-    data: Measured,
+    data: PictureColors,
     names: Sequence[str],
     members: Int[np.ndarray, " N"],
     distances: Float[np.ndarray, " N"],
@@ -72,7 +72,7 @@ def swatches(lab: Float[np.ndarray, "N n 3"], share: Float[np.ndarray, "N n"]) -
     return [(tuple(rgb[place]), float(shares[place])) for place in (-shares).argsort(kind="stable")]
 
 
-def _tiles(source: Source, data: Measured, which: Int[np.ndarray, " n"]) -> list[Image.Image]:
+def _tiles(source: Source, data: PictureColors, which: Int[np.ndarray, " n"]) -> list[Image.Image]:
     pictures = (source.read(str(data.names[place]), _TILE).permute(1, 2, 0).numpy() for place in which)
     return [ImageOps.fit(Image.fromarray(picture), (_TILE, _TILE)) for picture in pictures]
 

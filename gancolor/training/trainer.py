@@ -19,6 +19,8 @@ from gancolor.checkpoint import KEY, read, refuse_another_run
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData
 from gancolor.errors import InputError
+from gancolor.generators import Experts
+from gancolor.layers import batch_norms
 from gancolor.loggers import CSV, Log
 from gancolor.scores import table
 from gancolor.training import launch
@@ -124,6 +126,11 @@ class Training:
         evaluate, guard, preemption = Evaluate(), FiniteGuard(train.images.names), Preemption()
         if self.precision == "16-mixed" and not self.cuda:  # Lightning would take bfloat16 instead
             raise InputError("training.precision is 16-mixed, which only GPUs have: choose bf16-mixed")
+        if self.sync_batchnorm and any(isinstance(part, Experts) and batch_norms(part) for part in colorizer.modules()):
+            raise InputError(
+                "training.sync_batchnorm: at a step, processes may be busy with different experts, which cannot share "
+                "statistics: set the expert's norm to group or instance, or training.sync_batchnorm to false"
+            )
         channels_last = self.cuda if self.channels_last is None else self.channels_last
         prepare(colorizer, self.cuda, self.tf32, channels_last, self.compile)
         try:
