@@ -8,6 +8,7 @@ import yaml
 
 from benchmarks import weightings
 from gancolor import arguments, config
+from gancolor.generators import BinHead
 from gancolor.palette import CELLS, Profiles
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -74,13 +75,28 @@ def test_every_file_builds(name, tmp_path):
 @pytest.mark.parametrize("name", WIDTHS)
 def test_the_options_that_the_files_of_profiles_recommend_for_64_pixels(name):
     options = re.findall(
-        r"--colorizer\S+ \d+", " ".join(line.strip("# ") for line in (CONFIGS / name).read_text().splitlines())
+        r"--colorizer\.generator\S+ \d+",
+        " ".join(line.strip("# ") for line in (CONFIGS / name).read_text().splitlines()),
     )
     given = [word for option in options for word in option.split()]
     assert len(given) == 4
     run = config.parse([*command(name), *narrow(name), *given, "--run_dir", "run"])
     os.environ.pop(config.RUN_DIR_VARIABLE)
     assert run.colorizer.generator.stride == 64
+
+
+def test_the_options_that_the_file_of_profiles_recommends_for_bins():
+    name = "generator/profiles.yaml"
+    text = " ".join(line.strip("# ") for line in (CONFIGS / name).read_text().splitlines() if line.startswith("#"))
+    options = re.findall(r"--colorizer\S+ [\w.]+", text[text.index("With bins:") : text.index("(and .head")])
+    assert len(options) == 3
+    run = config.parse(
+        [*command(name), *narrow(name), *(word for o in options for word in o.split()), "--run_dir", "run"]
+    )
+    os.environ.pop(config.RUN_DIR_VARIABLE)
+    assert isinstance(run.colorizer.generator.generator.head, BinHead)
+    assert set(run.colorizer.losses) == {"l1", "rarity", "profile", "bins"}
+    assert run.colorizer.adversarial.weight == 0.02
 
 
 @pytest.mark.parametrize("name", ALL)
