@@ -478,15 +478,6 @@ def test_names_of_profiles_are_anything_but_paths(photographs: Path, tmp_path: P
     assert painted(tmp_path / "o") == {"a-_sun_sea.png": "warm"}
 
 
-def test_a_profile_called_as_an_option_or_a_number_is_called_by_its_name(photographs: Path, tmp_path: Path):
-    command = ["colorize", str(photographs / "a.png"), "--checkpoint", "", "--profile", "", "--output", ""]
-    for names, asked in {("x", "1"): "1", ("x", "own"): "own", ("x", "all"): "all"}.items():
-        command[3], command[5] = str(profiled.checkpoint(tmp_path / "c.ckpt", names)), asked
-        command[7] = str(tmp_path / asked)
-        main(command)
-        assert painted(tmp_path / asked) == {f"a-{asked}.png": "cool"}
-
-
 def test_no_result_takes_the_place_of_another(
     photographs: Path, two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -498,11 +489,10 @@ def test_no_result_takes_the_place_of_another(
     message = refused(capsys, *command, two, "--sheet")
     assert f"{output / 'a-sheet.png'} would be a result of {folder / 'a-sheet.png'} and another of" in message
     (folder / "a-sheet.png").unlink()
-    for names in (("sheet", "x"), ("a b", "a/b")):
-        clash = profiled.checkpoint(tmp_path / "clash.ckpt", names)
-        message = refused(capsys, *command, clash, "--profile", "all", "--sheet")
-        assert "would be a result of" in message
-        assert "one after the other, each with its own --output" in message
+    clash = profiled.checkpoint(tmp_path / "clash.ckpt", ("a b", "a/b"))
+    message = refused(capsys, *command, clash, "--profile", "all", "--sheet")
+    assert "would be a result of" in message
+    assert "one after the other, each with its own --output" in message
     gray(folder / "a-red.png")
     message = refused(
         capsys, *command, profiled.checkpoint(tmp_path / "clash.ckpt", ("blue", "red-blue")), "--profile", "all"

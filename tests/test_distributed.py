@@ -77,7 +77,7 @@ def profiled(expert: bool, head: bool, accumulate: int = 1) -> Colorizer:
         Profiled(inner, ProfilePredictor(3, width=4, layers=2)),
         model.discriminator,
         model.adversarial,
-        {"bins": BinCrossEntropy(10.0) if head else L1(50.0), "profile": ProfileCrossEntropy(10.0)},
+        {"bins": BinCrossEntropy(10.0) if head else L1(20.0), "profile": ProfileCrossEntropy(10.0)},
         guide=ProfileGuide(Profiles(["one", "two", "three"], centers)),
         generator_optimizer=model.generator_optimizer,
         discriminator_optimizer=model.discriminator_optimizer,
@@ -224,7 +224,7 @@ def test_a_process_without_readable_validation_images_neither_hangs_nor_counts(
     one, two = (validations(tmp_path / processes) for processes in ("1", "2"))
     assert len(one) == len(two) == 3
     for left, right in zip(one, two, strict=True):
-        assert right == pytest.approx(left, abs=1e-3)
+        assert right == pytest.approx(left, abs=1e-3, nan_ok=True)  # of gray pictures there is no cf_ratio
 
 
 def test_a_signal_in_a_validation_of_several_processes_waits_for_its_end(
