@@ -34,6 +34,7 @@ from gancolor.training import Training
 from gancolor.training.callbacks import Evaluate
 from gancolor.training.strategy import PerNetworkDDP
 
+PATIENCE = 400  # seconds: a dozen trainings, also on a busy machine
 BATCH, STEPS = 12, 4  # later the kinks of ReLU and L1 turn rounding into more than 1e-6
 SCENES = ColorData(Scenes(train=48, val=5, size=36), size=32, load_size=36, batch_size=BATCH, workers=0)
 
@@ -109,7 +110,7 @@ def fit_all(folder: Path, accumulate: int, _rank: int) -> dict[str, dict[str, Te
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Tensor]]:
     """What one process makes of them."""
     folder = tmp_path_factory.mktemp("alone")
-    [weights] = together(1, folder, partial(fit_all, folder, 1))
+    [weights] = together(1, folder, partial(fit_all, folder, 1), seconds=PATIENCE)
     for name, build in CASES.items():  # or two that have not learned would be equal, too
         before = build().state_dict()
         for role in ("generator", "discriminator", "average"):
@@ -122,7 +123,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Tenso
 def test_weights_are_those_of_one_process(
     alone: dict[str, dict[str, Tensor]], tmp_path: Path, processes: int, accumulate: int
 ) -> None:
-    for trained in together(processes, tmp_path, partial(fit_all, tmp_path, accumulate)):
+    for trained in together(processes, tmp_path, partial(fit_all, tmp_path, accumulate), seconds=PATIENCE):
         for case, one in alone.items():
             assert trained[case].keys() == one.keys()
             for name, weight in one.items():
