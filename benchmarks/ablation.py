@@ -96,14 +96,12 @@ class Ablation:
         work: folder for runs, logs and everything else that is not published.
         images: that each row sees.
         rows: those asked for.
-        game: weight of the GAN's term in the rows that have one; None for that of configs/pix2pix.yaml.
     """
 
     data: Path
     work: Path
     images: int
     rows: Sequence[str]
-    game: float | None = None
 
     def checkpoint(self, name: str) -> Path:
         """What a training ends with."""
@@ -152,8 +150,6 @@ class Ablation:
     def _training(self, name: str, row: Row) -> Step:
         images = round(row.share * self.images)
         options = ["train.py", *(word for config in CONFIGS for word in ("--config", config))]
-        if self.game is not None:  # before the overlays, which may say that there is no game
-            options += [f"--colorizer.adversarial.init_args.weight={self.game}"]
         options += [word for overlay in row.overlays for word in ("--config", f"configs/{overlay}")]
         options += [f"--data.source.root={self.data}", f"--colorizer.images={images}"]
         options += [f"--training.validate_every={max(1, images // 4)}", *row.options]
@@ -183,7 +179,6 @@ def main(given: list[str]) -> None:
     option("--images", type=int, default=48_000, help="that each row sees in training")
     option("--val", type=int, default=2_500, help="validation images to evaluate on; FID wants more than 2,048")
     option("--rows", type=list[str], default=known, help="a list as [l1,gan]; by default all of them")
-    option("--game", type=float | None, help="weight of the GAN where there is one; by default as in pix2pix.yaml")
     option("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="trainings at a time, of one thread each")
     option("--protocol", default="tiny-imagenet-val", help="of evaluate.py")
     option("--output", type=Path, default=HERE / "results", help="folder for ablation.md and ablation.json")
@@ -191,7 +186,7 @@ def main(given: list[str]) -> None:
     if unknown := [name for name in asked.rows if name not in known]:
         raise InputError(f"--rows: there is no {unknown[0]!r}; there are {', '.join(known)}")
     weights = asked.weights.resolve() if asked.weights else None
-    ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows, asked.game)
+    ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows)
     logs = ablation.work / "logs"
     failures = run(ablation.steps(), logs, asked.jobs)
     for picture in (ablation.work / "oracle").rglob(f"*{OWN}.png"):  # evaluate.py knows photographs by their names

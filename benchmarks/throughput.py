@@ -37,7 +37,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 OURS: dict[str, dict[str, list[str]]] = {  # overlays and options, as a user would give them
     "cpu": {
         "fp32": ["training.channels_last=true", "training.compile=true"],
-        "bf16": ["trainer/fast.yaml", "training.channels_last=true"],
+        "bf16": ["trainer/fast.yaml"],
     },
     "cuda": {"fp32": ["training.compile=true"], "bf16": ["trainer/fast.yaml"]},
 }

@@ -98,11 +98,9 @@ class TestSteps:
 
 
 class TestRows:
-    def built(
-        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, game: float | None = None
-    ) -> config.Run:
+    def built(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Run:
         monkeypatch.chdir(ROOT)
-        todo = {step.name: step for step in Ablation(tmp_path, tmp_path, 1000, list(ROWS), game).steps()}
+        todo = {step.name: step for step in Ablation(tmp_path, tmp_path, 1000, list(ROWS)).steps()}
         given = [option for option in todo[name].arguments[1:] if not option.startswith("--start_from")]
         return config.parse(given)
 
@@ -127,13 +125,6 @@ class TestRows:
         assert [*runs["bins"].losses] == ["bins"]
         assert runs["common"].decay_from == 1
         assert {name for name, run in runs.items() if run.seed} == {"reseeded"}
-
-    def test_the_weight_of_the_game_is_that_of_every_row_that_has_one(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        runs = {name: self.built(name, tmp_path, monkeypatch, 0.25).colorizer for name in PLAIN}
-        weights = {name: run.adversarial.weight for name, run in runs.items()}
-        assert weights == dict.fromkeys(PLAIN, 0.25) | {"l1": 0, "bins": 0}
 
     def test_the_baseline_half_way_has_its_learning_rate(self) -> None:
         assert ROWS["common"].overlays == ROWS[BASELINE].overlays
