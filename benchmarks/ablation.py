@@ -22,7 +22,7 @@ CONFIGS = ("configs/pix2pix.yaml", "configs/tiny-imagenet.yaml")
 SIZES = ("depth=6", "width=24", "dropout=0")  # of the U-Net, as in tiny-imagenet.yaml
 GANCOLOR = ("-c", "from gancolor.apps.cli import main; main()")  # this folder's, wherever the installed one is from
 PROFILES = 4
-OWN = "-own"  # what gancolor colorize --profile own adds to the names of its results
+WAYS = {"oracle": "own", "mixed": "mixed"}  # what else a row with profiles is measured with → colorize --profile
 PACKAGES = ("gancolor", "torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn")
 
 
@@ -34,7 +34,7 @@ class Row:
         about: what it is, in a few words.
         overlays: YAML files below ``configs``, on those that all rows share.
         options: further options of train.py.
-        profiles: whether it knows color profiles; it is then measured with the predicted profile and with the real one.
+        profiles: whether it knows color profiles; it is then measured with the predicted one, and in other WAYS.
         start: the run whose networks it starts from.
         share: of the images, that it sees itself.
         candidate: whether it is compared, or only started from.
@@ -112,6 +112,11 @@ class Ablation:
         """The file of profiles."""
         return self.work / "colors" / "profiles.json"
 
+    @property
+    def colored(self) -> Path:
+        """Folder of the validation images, colored in further ways."""
+        return self.work / "colored"
+
     def steps(self) -> list[Step]:
         """Everything before the evaluation; those that others wait for first."""
         rows = {name: ROWS[name] for name in self.rows}
@@ -119,15 +124,15 @@ class Ablation:
         trainings = {name: row for name, row in ROWS.items() if name in needed or name in rows}
         result = self._colors() if any(row.profiles for row in rows.values()) else []
         result += [self._training(name, row) for name, row in trainings.items()]
-        return result + [self._own(name) for name, row in rows.items() if row.profiles]
+        return result + [self._colored(name, way) for name, row in rows.items() if row.profiles for way in WAYS]
 
     def candidates(self) -> dict[str, tuple[str, Path]]:
         """Candidate → the step that makes it, and what it makes: a checkpoint or a folder of pictures."""
         found: dict[str, tuple[str, Path]] = {}
         for name in self.rows:
             found[name] = name, self.checkpoint(name)
-            if ROWS[name].profiles:
-                found[f"{name}-oracle"] = f"{name}-oracle", self.work / "oracle" / name
+            for way in WAYS if ROWS[name].profiles else ():
+                found[f"{name}-{way}"] = f"{name}-{way}", self.colored / f"{name}-{way}"
         return found
 
     def evaluation(self, candidates: Sequence[str], protocol: str, weights: Path | None, images: int) -> Step:
@@ -161,11 +166,11 @@ class Ablation:
         after = (*(["profiles"] if row.profiles else []), *([row.start] if row.start else []))
         return Step(name, tuple(options), after)
 
-    def _own(self, name: str) -> Step:
-        """The validation images in the profile that their own colors have: how good the predictor could make it."""
-        options = [*GANCOLOR, "colorize", str(self.data / "val"), "--profile", "own"]
-        options += ["--checkpoint", str(self.checkpoint(name)), "--overwrite"]
-        return Step(f"{name}-oracle", (*options, "--output", str(self.work / "oracle" / name)), (name,))
+    def _colored(self, name: str, way: str) -> Step:
+        """The validation images in the profile of their own colors, as good as a predictor could make it; or mixed."""
+        options = [*GANCOLOR, "colorize", str(self.data / "val"), "--profile", WAYS[way], "--overwrite"]
+        options += ["--checkpoint", str(self.checkpoint(name)), "--output", str(self.colored / f"{name}-{way}")]
+        return Step(f"{name}-{way}", tuple(options), (name,))
 
 
 def main(given: list[str]) -> None:
@@ -189,8 +194,9 @@ def main(given: list[str]) -> None:
     ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows)
     logs = ablation.work / "logs"
     failures = run(ablation.steps(), logs, asked.jobs)
-    for picture in (ablation.work / "oracle").rglob(f"*{OWN}.png"):  # evaluate.py knows photographs by their names
-        picture.replace(picture.with_name(picture.name.replace(f"{OWN}.png", ".png")))
+    for profile in WAYS.values():  # evaluate.py knows photographs by their names, colorize adds the profile to them
+        for picture in ablation.colored.rglob(f"*-{profile}.png"):
+            picture.replace(picture.with_name(picture.name.replace(f"-{profile}.png", ".png")))
     there = [name for name, (step, _) in ablation.candidates().items() if step not in failures]
     if there:
         evaluation = ablation.evaluation(there, asked.protocol, weights, asked.val)

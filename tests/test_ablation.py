@@ -135,8 +135,9 @@ class TestRows:
             return [step.name for step in Ablation(tmp_path, tmp_path, 10, rows).steps()]
 
         assert names(["l1"]) == ["l1"]
-        assert names(["routed"]) == ["measure", "profiles", "common", "routed", "routed-oracle"]
-        assert [*Ablation(tmp_path, tmp_path, 10, ["gan", "routed"]).candidates()] == ["gan", "routed", "routed-oracle"]
+        ways = ["routed-oracle", "routed-mixed"]
+        assert names(["routed"]) == ["measure", "profiles", "common", "routed", *ways]
+        assert [*Ablation(tmp_path, tmp_path, 10, ["gan", "routed"]).candidates()] == ["gan", "routed", *ways]
 
 
 class TestReport:
@@ -219,7 +220,8 @@ class TestCommand:
             "conditioned": 32,
             "routed": 16,
         }
-        assert {"conditioned", "conditioned-oracle", "routed", "routed-oracle"} < set(found["differences"])
+        profiled = {f"{name}{way}" for name in PROFILED for way in ("", "-oracle", "-mixed")}
+        assert set(found["differences"]) == {"gray", "half-saturated"} | profiled
 
     def test_a_row_that_failed_is_left_out_and_told(
         self, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

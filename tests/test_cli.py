@@ -371,6 +371,15 @@ def test_own_profile_is_of_each_photograph_and_the_sheet_says_which(two: Path, t
     assert (output / "warm-sheet.png").exists()
 
 
+def test_mixed_is_by_all_as_likely_as_each_is(two: Path, tmp_path: Path):
+    rgb = profiled.plain("warm")
+    save_pictures(tmp_path, {"a.png": rgb})
+    command = ["colorize", str(tmp_path / "a.png"), "--checkpoint", str(two), "--output", str(tmp_path / "o")]
+    main([*command, "--profile", "mixed"])
+    expected = inference.colorize(profiled.generator("cool"), rgb, 16, profile=[0.25, 0.75])
+    assert torch.equal(decode(tmp_path / "o" / "a-mixed.png"), expected)
+
+
 def labels(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int | None]]:
     """What each sheet will say, and in how many columns."""
     said: list[tuple[list[str], int | None]] = []
@@ -390,6 +399,7 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int | None]
         ("", ["gray", "predicted: cool (75%)"], None),
         ("--profile all", ["gray", "predicted: cool (75%)", "warm", "cool"], None),
         ("--profile own", ["gray", "own: warm"], None),
+        ("--profile mixed", ["gray", "mixed: cool (75%)"], None),
         ("--profile warm --samples 2", ["gray", "warm, sample 1", "warm, sample 2"], None),
         (
             "--profile all --samples 2",
@@ -462,8 +472,8 @@ def test_profiles_that_cannot_be_had(
     command = ("colorize", photographs / "a.png", "--output", tmp_path / "o", "--checkpoint")
     for unknown in ("wram", "0", "3", "-1", "WARM", ""):
         message = refused(capsys, *command, two, f"--profile={unknown}")
-        assert f"--profile {unknown}: this colorizer knows warm, cool (or 1 to 2), own and all" in message
-    for any_one in ("warm", "1", "own", "all"):
+        assert f"--profile {unknown}: this colorizer knows warm, cool (or 1 to 2), mixed, own and all" in message
+    for any_one in ("warm", "1", "mixed", "own", "all"):
         message = refused(capsys, *command, checkpoint, "--profile", any_one)
         assert "--profile: this colorizer knows none: train one with configs/generator/profiles.yaml" in message
     assert not (tmp_path / "o").exists()

@@ -270,6 +270,7 @@ def test_a_single_array_is_refused(colors: Path, capsys: pytest.CaptureFixture[s
         ("--names a,a", "each profile must have a name of its own"),
         ("--names a,all", "'all' cannot be a name"),
         ("--names own,a", "'own' cannot be a name"),
+        ("--names mixed,a", "'mixed' cannot be a name"),
         ("--names a,1", "'1' cannot be a name"),
         ("--names a,b/c", "'b/c' cannot be a name"),
         ("--names a,", "'' cannot be a name"),

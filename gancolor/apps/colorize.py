@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from gancolor.checkpoint import Trained
 
-_OWN, _ALL = "own", "all"
+_OWN, _MIXED, _ALL = "own", "mixed", "all"
 _PROFILE = (
     "profile to color by, of a colorizer that learned profiles: its name, such as warm, or its number from 1; writes "
-    "NAME-warm.png. 'all': by each, and by the one that the colorizer predicts, as it does by default. 'own': by the "
-    "one that the photograph's own colors belong to"
+    "NAME-warm.png. 'all': by each, and by the one that the colorizer predicts, as it does by default. 'mixed': by all "
+    "at once, each as much as it is likely. 'own': by the one that the photograph's own colors belong to"
 )
 
 
@@ -31,7 +31,7 @@ class _Way(NamedTuple):
     """A way to color each photograph.
 
     Attributes:
-        profile: its name or _OWN; with none, the colorizer predicts it if it knows profiles.
+        profile: its name, _OWN or _MIXED; with none, the colorizer predicts it if it knows profiles.
         sample: number of one of many plausible results.
     """
 
@@ -103,10 +103,11 @@ def _names(known: Sequence[str], asked: str | None) -> Sequence[str | None]:
     if not known:
         raise InputError("--profile: this colorizer knows none: train one with configs/generator/profiles.yaml")
     numbered = {str(i + 1): [name] for i, name in enumerate(known)}
-    meant = numbered | {_OWN: [_OWN], _ALL: [None, *known]} | {name: [name] for name in known}
+    meant = numbered | {_OWN: [_OWN], _MIXED: [_MIXED], _ALL: [None, *known]} | {name: [name] for name in known}
     if asked not in meant:
         raise InputError(
-            f"--profile {asked}: this colorizer knows {', '.join(known)} (or 1 to {len(known)}), {_OWN} and {_ALL}"
+            f"--profile {asked}: this colorizer knows {', '.join(known)} (or 1 to {len(known)}), {_MIXED}, {_OWN} and "
+            f"{_ALL}"
         )
     return meant[asked]
 
@@ -159,10 +160,12 @@ def _color(rgb: "Tensor", place: Path, trained: "Trained", size: int, ways: Sequ
 
 def _told(way: _Way, trained: "Trained", rgb: "Tensor", size: int) -> int | list[float] | None:
     """The profile that a photograph is to be colored by; None has the generator predict it."""
-    from gancolor.inference import own_profile
+    from gancolor.inference import own_profile, predict_profile
 
     if way.profile in trained.profiles:
         return trained.profiles.index(way.profile)
+    if way.profile == _MIXED:
+        return predict_profile(trained.generator, rgb, size)
     return own_profile(trained.guide, rgb, size) if way.profile == _OWN and trained.guide else None
 
 

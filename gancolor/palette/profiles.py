@@ -18,7 +18,7 @@ from gancolor.palette.prior import CELLS, cell_of, smooth
 # the square root 0.47), and with 1 the clusters hang less on the seed.
 _SIGMA = 1.0
 
-_RESERVED = ("all", "own", "sheet")
+_RESERVED = ("all", "mixed", "own", "sheet")
 
 
 def histograms(ab: Float[Tensor, "B 2 H W"]) -> Float[Tensor, "B cells"]:
