@@ -25,7 +25,7 @@ from gancolor.layers import adopt
 from gancolor.losses import L1, ProfileCrossEntropy
 from gancolor.palette import Profiles, descriptors, histograms, nearest
 from gancolor.training import Training
-from gancolor.training.profiles import confusion
+from gancolor.training.confusion import confusion
 
 NAMES = ["warm", "cool", "gray"]
 COLORS = [(200, 110, 60), (60, 110, 200), (120, 120, 120)]  # of each profile

@@ -1,15 +1,12 @@
 """One pass over a set of photographs: how often each color occurs, and what colors each photograph has."""
 
-import io
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +17,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from gancolor import atomic, palette
 from gancolor.census import figures
-from gancolor.census.count import NEARLY_GRAY, Census, Distribution
+from gancolor.census.colors import NUMBERS, Colors, Described, write
+from gancolor.census.count import NEARLY_GRAY, Census
 from gancolor.color import rgb_to_lab
 from gancolor.data.images import ValImages, none_readable
 from gancolor.data.layout import found_at, named
@@ -29,11 +27,9 @@ from gancolor.data.workers import death_told
 from gancolor.errors import InputError
 from gancolor.interfaces import Source
 from gancolor.metrics import colorfulness
-from gancolor.palette import DominantColors
 
-NUMBERS, PICTURE = "colors.npz", "colors.png"
+PICTURE = "colors.png"
 _BATCH = 32  # photographs that a worker hands over together
-_SIGMA = 5.0  # Lab units, of the smoothed prior: Zhang et al. 2016
 
 
 @dataclass(frozen=True)
@@ -47,41 +43,6 @@ class Asked:
     holdout: float | None = None
     workers: int = 2
     overwrite: bool = False
-
-
-class Described(NamedTuple):
-    """The colors of one photograph.
-
-    Attributes:
-        name: as its source has it.
-        histogram: the share of its pixels in each cell of the ab plane, row by row.
-        dominant: its dominant colors.
-        colorfulness: Hasler & Süsstrunk 2003.
-    """
-
-    name: str
-    histogram: Float[np.ndarray, " cells"]
-    dominant: DominantColors
-    colorfulness: float
-
-
-@dataclass(frozen=True)
-class Colors:
-    """The colors of a set.
-
-    Attributes:
-        root: where the photographs are.
-        images: how many were measured.
-        unreadable: how many could not be.
-        distribution: of all their pixels.
-        described: some of them, one by one.
-    """
-
-    root: Path
-    images: int
-    unreadable: int
-    distribution: Distribution
-    described: Sequence[Described]
 
 
 def measure(asked: Asked) -> Colors:
@@ -99,7 +60,7 @@ def measure(asked: Asked) -> Colors:
         names = source.names("train")
     asked.output.mkdir(parents=True, exist_ok=True)  # a mistake in its name is found now, not after hours
     measured = _look(source, names, asked)
-    atomic.write(asked.output / NUMBERS, _numbers(measured))
+    write(measured, asked.output / NUMBERS)
     atomic.write(asked.output / PICTURE, figures.colors(measured.distribution, str(asked.data)))
     return measured
 
@@ -159,31 +120,3 @@ def _one_thread() -> AbstractContextManager[object]:
 def _describe(name: str, rgb: UInt8[Tensor, "3 H W"]) -> Described:
     histogram = palette.histograms(rgb_to_lab(rgb[None]).ab)[0].numpy().astype(np.float16)  # there are many
     return Described(name, histogram, palette.dominant(rgb), colorfulness(rgb[None]).item())
-
-
-def _numbers(measured: Colors) -> bytes:
-    """What colors.npz holds."""
-    distribution = measured.distribution
-    smoothed = palette.smooth(torch.from_numpy(distribution.prior), _SIGMA / palette.CELL).numpy()
-    lab = np.full((len(measured.described), palette.COLORS, 3), np.nan, np.float16)
-    share = np.zeros((len(measured.described), palette.COLORS), np.float16)
-    for row, one in enumerate(measured.described):
-        count = len(one.dominant.share)
-        lab[row, :count], share[row, :count] = one.dominant.lab, one.dominant.share
-    histograms = np.array([one.histogram for one in measured.described], np.float16)
-    file = io.BytesIO()
-    np.savez_compressed(
-        file,
-        root=np.array(str(measured.root)),
-        images=measured.images,
-        pixels=distribution.pixels,
-        prior=distribution.prior,
-        smoothed=smoothed,
-        histogram_a=distribution.histogram_a,
-        histogram_b=distribution.histogram_b,
-        names=np.array([one.name for one in measured.described], np.str_),
-        histograms=histograms.reshape(-1, palette.CELLS**2),
-        dominant_lab=lab,
-        dominant_share=share,
-    )
-    return file.getvalue()

@@ -14,12 +14,13 @@ from rich.table import Table
 from torch import Tensor
 
 from gancolor import atomic
+from gancolor.census import colors
+from gancolor.census.colors import NUMBERS, PictureColors
 from gancolor.errors import InputError
 from gancolor.interfaces import Unreadable
 from gancolor.palette import Profiles, descriptors, nearest
-from gancolor.profiling import clustering, measured, naming, sheets
+from gancolor.profiling import clustering, naming, sheets
 from gancolor.profiling.curve import curve
-from gancolor.profiling.measured import NUMBERS, PictureColors
 
 PROFILES, CURVE = "profiles.json", "quality.png"
 By = Literal["histogram", "dominant"]
@@ -70,7 +71,7 @@ def find(asked: Asked) -> tuple[Found, str | None]:
         OSError: the results cannot be written.
     """
     _refuse_loss(asked, [PROFILES])
-    data = measured.read(asked.colors / NUMBERS)
+    data = colors.read(asked.colors / NUMBERS)
     found = profiles(data, asked)
     _refuse_loss(asked, [CURVE, sheets.OVERVIEW, *map(sheets.SHEET.format, found.profiles.names)])
     asked.output.mkdir(parents=True, exist_ok=True)

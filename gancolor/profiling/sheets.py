@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from gancolor.census.colors import PictureColors
 from gancolor.color import AB_SCALE, Lab, lab_to_rgb
 from gancolor.data.layout import found_at
 from gancolor.interfaces import Source
-from gancolor.profiling.measured import PictureColors
 
 OVERVIEW, SHEET = "profiles.png", "profile-{}.png"
 _TILE, _GAP, _LABEL = 128, 4, 190  # pixels

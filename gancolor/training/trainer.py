@@ -26,10 +26,10 @@ from gancolor.scores import table
 from gancolor.training import launch
 from gancolor.training.callbacks import Evaluate, ImagePanel, Progress
 from gancolor.training.checkpointing import CHECKPOINTS, AtomicIO, Checkpointing
+from gancolor.training.confusion import Confusion
 from gancolor.training.faults import one_line
 from gancolor.training.guard import FiniteGuard, TaughtGuard
 from gancolor.training.preemption import Preemption
-from gancolor.training.profiles import Confusion
 from gancolor.training.speed import prepare
 from gancolor.training.strategy import PerNetworkDDP
 from gancolor.training.throughput import Throughput, Waiting
