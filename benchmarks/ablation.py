@@ -1,7 +1,8 @@
 """What each color idea does: the same networks trained on Tiny ImageNet with one idea more or another, then compared.
 
-Every row sees as many photographs, in the same order, by the same schedule. One command does all of it, also the
-measuring of the colors and the profiles; given again, it goes on where it stopped. A row that fails leaves the others.
+Every row sees as many photographs, in the same order, by the same schedule, and is trained with several seeds. One
+command does all of it, also the measuring of the colors and the profiles; given again, it goes on where it stopped. A
+row that fails leaves the others.
 """
 
 import os
@@ -69,21 +70,18 @@ ROWS = {
         tuple(f"--colorizer.generator.init_args.generator.init_args.{size}" for size in SIZES),
         profiles=True,
     ),
-    # The second half has an order of its own, or it would see the first half's images again. The predictor of profiles
-    # learns in it only.
+    # The predictor of profiles learns in the second half only.
     "routed": Row(
         f"half-way the baseline, then {PROFILES} experts, one a profile",
         ("generator/experts.yaml",),
         (
             *(f"--colorizer.generator.init_args.generator.init_args.expert.init_args.{size}" for size in SIZES),
             "--colorizer.decay_from=0",
-            "--seed=1",
         ),
         profiles=True,
         start="common",
         share=0.5,
     ),
-    "reseeded": Row("the baseline, another seed: how far chance alone goes", options=("--seed=1",)),
 }
 
 
@@ -96,12 +94,14 @@ class Ablation:
         work: folder for runs, logs and everything else that is not published.
         images: that each row sees.
         rows: those asked for.
+        seeds: how many times each is trained.
     """
 
     data: Path
     work: Path
     images: int
     rows: Sequence[str]
+    seeds: int
 
     def checkpoint(self, name: str) -> Path:
         """What a training ends with."""
@@ -119,28 +119,29 @@ class Ablation:
 
     def steps(self) -> list[Step]:
         """Everything before the evaluation; those that others wait for first."""
-        rows = {name: ROWS[name] for name in self.rows}
-        needed = {row.start for row in rows.values() if row.start}
-        trainings = {name: row for name, row in ROWS.items() if name in needed or name in rows}
-        result = self._colors() if any(row.profiles for row in rows.values()) else []
-        result += [self._training(name, row) for name, row in trainings.items()]
-        return result + [self._colored(name, way) for name, row in rows.items() if row.profiles for way in WAYS]
+        rows = [ROWS[name] for name in self.rows]
+        wanted = {*self.rows, *(row.start for row in rows)}
+        result = self._colors() if any(row.profiles for row in rows) else []
+        for seed in range(self.seeds):
+            result += [self._training(name, seed) for name in ROWS if name in wanted]
+            result += [self._colored(name, seed, way) for name in self.rows if ROWS[name].profiles for way in WAYS]
+        return result
 
-    def candidates(self) -> dict[str, tuple[str, Path]]:
-        """Candidate → the step that makes it, and what it makes: a checkpoint or a folder of pictures."""
-        found: dict[str, tuple[str, Path]] = {}
+    def candidates(self) -> dict[str, Path]:
+        """The step that makes a candidate → what it makes: a checkpoint or a folder of pictures."""
+        found: dict[str, Path] = {}
         for name in self.rows:
-            found[name] = name, self.checkpoint(name)
-            for way in WAYS if ROWS[name].profiles else ():
-                found[f"{name}-{way}"] = f"{name}-{way}", self.colored / f"{name}-{way}"
+            for seed in range(self.seeds):
+                found[seeded(name, seed)] = self.checkpoint(seeded(name, seed))
+                for way in WAYS if ROWS[name].profiles else ():
+                    found[seeded(f"{name}-{way}", seed)] = self.colored / seeded(f"{name}-{way}", seed)
         return found
 
     def evaluation(self, candidates: Sequence[str], protocol: str, weights: Path | None, images: int) -> Step:
         """The comparison of those candidates that there are; what was measured before is not measured again."""
-        paths = {name: self.candidates()[name][1] for name in candidates}
+        paths = {name: self.candidates()[name] for name in candidates}
         options = ["evaluate.py", "--protocol", protocol, "--data", str(self.data), "--images", str(images)]
         options += [f"--candidate={name}={path}" for name, path in paths.items()]
-        options += ["--against", BASELINE] if BASELINE in candidates else []
         options += ["--weights", str(weights)] if weights else []
         options += ["--cache", str(self.work / "records"), "--output", str(self.work / "evaluation")]
         return Step("evaluation", tuple(options), again=True)
@@ -152,25 +153,34 @@ class Ablation:
             Step("profiles", (*GANCOLOR, "profiles", colors, "--count", str(PROFILES)), ("measure",)),
         ]
 
-    def _training(self, name: str, row: Row) -> Step:
+    def _training(self, name: str, seed: int) -> Step:
+        row, run = ROWS[name], seeded(name, seed)
         images = round(row.share * self.images)
         options = ["train.py", *(word for config in CONFIGS for word in ("--config", config))]
         options += [word for overlay in row.overlays for word in ("--config", f"configs/{overlay}")]
         options += [f"--data.source.root={self.data}", f"--colorizer.images={images}"]
         options += [f"--training.validate_every={max(1, images // 4)}", *row.options]
+        # A second half has an order of its own, or it would see the first half's images again.
+        options += [f"--seed={10 * seed + 1 if row.start else seed}"] if row.start or seed else []
         if row.profiles:
             options += [f"--colorizer.guide.init_args.profiles.init_args.path={self.profiles}"]
-        if row.start:
-            options += [f"--start_from={self.checkpoint(row.start)}"]
-        options += ["--resume=auto", f"--run_dir={self.work / 'runs' / name}"]
-        after = (*(["profiles"] if row.profiles else []), *([row.start] if row.start else []))
-        return Step(name, tuple(options), after)
+        start = seeded(row.start, seed) if row.start else None
+        options += [f"--start_from={self.checkpoint(start)}"] if start else []
+        options += ["--resume=auto", f"--run_dir={self.work / 'runs' / run}"]
+        after = (*(["profiles"] if row.profiles else []), *([start] if start else []))
+        return Step(run, tuple(options), after)
 
-    def _colored(self, name: str, way: str) -> Step:
+    def _colored(self, name: str, seed: int, way: str) -> Step:
         """The validation images in the profile of their own colors, as good as a predictor could make it; or mixed."""
+        step, run = seeded(f"{name}-{way}", seed), seeded(name, seed)
         options = [*GANCOLOR, "colorize", str(self.data / "val"), "--profile", WAYS[way], "--overwrite"]
-        options += ["--checkpoint", str(self.checkpoint(name)), "--output", str(self.colored / f"{name}-{way}")]
-        return Step(f"{name}-{way}", tuple(options), (name,))
+        options += ["--checkpoint", str(self.checkpoint(run)), "--output", str(self.colored / step)]
+        return Step(step, tuple(options), (run,))
+
+
+def seeded(name: str, seed: int) -> str:
+    """What a row is called with a seed: by the row's name alone with the first."""
+    return f"{name}-{seed}" if seed else name
 
 
 def main(given: list[str]) -> None:
