@@ -127,21 +127,21 @@ class Ablation:
             result += [self._colored(name, seed, way) for name in self.rows if ROWS[name].profiles for way in WAYS]
         return result
 
-    def candidates(self) -> dict[str, Path]:
-        """The step that makes a candidate → what it makes: a checkpoint or a folder of pictures."""
-        found: dict[str, Path] = {}
-        for name in self.rows:
-            for seed in range(self.seeds):
-                found[seeded(name, seed)] = self.checkpoint(seeded(name, seed))
-                for way in WAYS if ROWS[name].profiles else ():
-                    found[seeded(f"{name}-{way}", seed)] = self.colored / seeded(f"{name}-{way}", seed)
-        return found
+    @property
+    def made(self) -> dict[str, list[str]]:
+        """Row, also each further way to use its networks → the steps that make it, seed by seed."""
+        names = [name + way for name in self.rows for way in ("", *(f"-{w}" for w in WAYS if ROWS[name].profiles))]
+        return {name: [seeded(name, seed) for seed in range(self.seeds)] for name in names}
+
+    def result(self, step: str) -> Path:
+        """What a step makes: a folder of pictures, or a checkpoint."""
+        pictures = any(way in step.split("-") for way in WAYS)
+        return self.colored / step if pictures else self.checkpoint(step)
 
     def evaluation(self, candidates: Sequence[str], protocol: str, weights: Path | None, images: int) -> Step:
         """The comparison of those candidates that there are; what was measured before is not measured again."""
-        paths = {name: self.candidates()[name] for name in candidates}
         options = ["evaluate.py", "--protocol", protocol, "--data", str(self.data), "--images", str(images)]
-        options += [f"--candidate={name}={path}" for name, path in paths.items()]
+        options += [f"--candidate={name}={self.result(name)}" for name in candidates]
         options += ["--weights", str(weights)] if weights else []
         options += ["--cache", str(self.work / "records"), "--output", str(self.work / "evaluation")]
         return Step("evaluation", tuple(options), again=True)
@@ -193,6 +193,7 @@ def main(given: list[str]) -> None:
     option("--weights", type=Path | None, help="folder of the networks behind LPIPS and FID")
     option("--images", type=int, default=48_000, help="that each row sees in training")
     option("--val", type=int, default=2_500, help="validation images to evaluate on; FID wants more than 2,048")
+    option("--seeds", type=int, default=3, help="trainings of each row; the intervals are over them")
     option("--rows", type=list[str], default=known, help="a list as [l1,gan]; by default all of them")
     option("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="trainings at a time, of one thread each")
     option("--protocol", default="tiny-imagenet-val", help="of evaluate.py")
@@ -201,20 +202,20 @@ def main(given: list[str]) -> None:
     if unknown := [name for name in asked.rows if name not in known]:
         raise InputError(f"--rows: there is no {unknown[0]!r}; there are {', '.join(known)}")
     weights = asked.weights.resolve() if asked.weights else None
-    ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows)
+    ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows, asked.seeds)
     logs = ablation.work / "logs"
     failures = run(ablation.steps(), logs, asked.jobs)
     for profile in WAYS.values():  # evaluate.py knows photographs by their names, colorize adds the profile to them
         for picture in ablation.colored.rglob(f"*-{profile}.png"):
             picture.replace(picture.with_name(picture.name.replace(f"-{profile}.png", ".png")))
-    there = [name for name, (step, _) in ablation.candidates().items() if step not in failures]
+    there = [name for names in ablation.made.values() for name in names if name not in failures]
     if there:
         evaluation = ablation.evaluation(there, asked.protocol, weights, asked.val)
         failures |= run([evaluation], logs, 1, asked.jobs)
     if "evaluation" not in failures and there:
         described = about("-m benchmarks.ablation", given, asked.jobs, PACKAGES)
         abouts = {name: ROWS[name].about for name in asked.rows}
-        ablation_report.write(ablation.work, asked.output, described, abouts, failures)
+        ablation_report.write(ablation.work, asked.output, described, abouts, ablation.made, BASELINE, failures)
     if failures:
         sys.exit("\n".join(f"{name} {reason}" for name, reason in failures.items()))
 

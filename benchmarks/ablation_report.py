@@ -10,6 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from benchmarks.seeds import over_seeds
 from gancolor import atomic
 from gancolor.benchmark import rows
 from gancolor.benchmark.intervals import Estimate
@@ -18,14 +19,21 @@ from gancolor.checkpoint import KEY, read
 
 # The columns of the page; ablation.json has all of them.
 METRICS = ("fid", "lpips", "psnr", "ssim", "colorfulness_abs", "colorfulness_error_abs", "auc_balanced", "delta_e")
+REFERENCES = ("gray", "half-saturated", "real")  # of evaluate.py: no trainings, so without seeds
 LOGGED = re.compile(r"val/(?!gray/|real/)|.*\.weights/mean$")
-READING = """Ranges are 95 % intervals over the validation images, of one training each: they do not tell how another
-seed would have come out. For that there is the row `reseeded`, where it was asked for: a difference no larger than its
-own is no finding. Better and worse are said where the interval of the paired difference excludes 0."""
+READING = """Numbers are means over the seeds with their 95 % intervals by Student's t; those of `gray`,
+`half-saturated` and `real`, which have no seeds, over the validation images. Differences are between trainings of the
+same seed. Better and worse are said where the interval excludes 0."""
 
 
 def write(
-    work: Path, output: Path, about: Mapping[str, str], trained: Mapping[str, str], failures: Mapping[str, str]
+    work: Path,
+    output: Path,
+    about: Mapping[str, str],
+    trained: Mapping[str, str],
+    made: Mapping[str, Sequence[str]],
+    against: str,
+    failures: Mapping[str, str],
 ) -> None:
     """Write ``ablation.md`` and ``ablation.json``.
 
@@ -34,96 +42,105 @@ def write(
         output: folder for the files.
         about: what the run says of itself.
         trained: row → what it is.
+        made: row, also each further way to use its networks → what the evaluation calls it, seed by seed.
+        against: the row that the others are compared with.
         failures: step → why it failed.
 
     Raises:
         OSError: a file that cannot be read or written.
     """
-    evaluation = work / "evaluation"
-    numbers: Any = json.loads((evaluation / "table.json").read_text())
-    compared: Any = {"against": None, "differences": {}}
-    if (evaluation / "differences.json").is_file():
-        compared = json.loads((evaluation / "differences.json").read_text())
-    runs = {name: _run(work / "runs" / name, text) for name, text in trained.items() if name not in failures}
-    content = dict(about) | {"rows": runs, "numbers": numbers, **compared, "failures": dict(failures)}
-    page = _page(about, runs, numbers, compared, failures)
+    numbers: Any = json.loads((work / "evaluation" / "table.json").read_text())
+    runs = {row: [_run(work / "runs" / name) for name in made[row] if name not in failures] for row in trained}
+    still = [name for name in REFERENCES if name in numbers]
+    means = {name: {metric: _estimate(numbers[name], metric) for metric in METRICS} for name in still}
+    means |= {row: _over_seeds(numbers, names) for row, names in made.items()}
+    content = dict(about) | {"rows": trained, "runs": runs, "made": made, "numbers": numbers, "failures": failures}
+    parts = [
+        "# Ablation of the color ideas on Tiny ImageNet",
+        "\n".join(f"- {key}: {value}" for key, value in about.items()),
+        _trainings(trained, runs),
+        READING,
+        _numbers(means),
+    ]
+    if baseline := made.get(against):
+        others = {name: [name] * len(baseline) for name in still} | dict(made)
+        differences = {row: _over_seeds(numbers, names, baseline) for row, names in others.items() if row != against}
+        parts += [f"## Differences against `{against}`", _judged(differences)]
+    parts += ["## At the end of the trainings' own logs", _logs(runs)]
+    if failures:
+        parts += ["## Not done", "\n".join(f"- {name} {reason}" for name, reason in failures.items())]
     output.mkdir(parents=True, exist_ok=True)
-    atomic.write(output / "ablation.md", page.encode())
+    atomic.write(output / "ablation.md", ("\n\n".join(parts) + "\n").encode())
     atomic.write(output / "ablation.json", (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _run(folder: Path, about: str) -> dict[str, Any]:
-    """What a training was, how many photographs it saw, and what its log says at the end."""
+def _run(folder: Path) -> dict[str, float]:
+    """How many photographs a training saw, and what its log says at the end."""
     logs = sorted(folder.glob("log/version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
-    logged: dict[str, float] = {}
+    logged: dict[str, float] = {"images": read(folder / "checkpoints" / "last.ckpt")[KEY]["images"]}
     for log in logs:
         with log.open() as file:
             for line in csv.DictReader(file):
                 logged |= {key: float(value) for key, value in line.items() if value and LOGGED.match(key)}
-    return {"about": about, "images": read(folder / "checkpoints" / "last.ckpt")[KEY]["images"], "log": logged}
+    return logged
 
 
-def _page(
-    about: Mapping[str, str], runs: Mapping[str, Any], numbers: Any, compared: Any, failures: Mapping[str, str]
-) -> str:
-    metrics = [metric for metric in METRICS if any(_estimate(row.get(metric)) for row in numbers.values())]
-    parts = [
-        "# Ablation of the color ideas on Tiny ImageNet",
-        "\n".join(f"- {key}: {value}" for key, value in about.items()),
-        _table(
-            ["row", "what", "images seen"], [[name, run["about"], f"{run['images']:,}"] for name, run in runs.items()]
-        ),
-        READING,
-        _numbers(numbers, metrics),
+def _estimate(row: Mapping[str, Any], metric: str) -> Estimate:
+    """A number of table.json, where null is NaN, as is one that was not measured."""
+    found = row.get(metric, {"value": None, "low": None, "high": None, "n": 0})
+    value, low, high = (nan if found[key] is None else found[key] for key in ("value", "low", "high"))
+    return Estimate(value, low, high, found["n"])
+
+
+def _over_seeds(numbers: Any, names: Sequence[str], baseline: Sequence[str] | None = None) -> dict[str, Estimate]:
+    """Each metric of a row; with a baseline, how much more it is than that of the same seed."""
+    found: dict[str, Estimate] = {}
+    for metric in METRICS:
+        values = [_estimate(numbers.get(name, {}), metric).value for name in names]
+        less = [_estimate(numbers.get(name, {}), metric).value for name in baseline] if baseline else [0.0] * len(names)
+        found[metric] = over_seeds([x - y for x, y in zip(values, less, strict=True) if isfinite(x - y)])
+    return found
+
+
+def _trainings(trained: Mapping[str, str], runs: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    body = [
+        [row, text, str(len(runs[row])), f"{max(run['images'] for run in runs[row]):,}"]
+        for row, text in trained.items()
+        if runs[row]
     ]
-    if compared["against"]:
-        parts += [f"## Differences against `{compared['against']}`", _differences(compared["differences"], metrics)]
-    parts += ["## At the end of the training's own log", _logs({name: run["log"] for name, run in runs.items()})]
-    if failures:
-        parts += ["## Not done", "\n".join(f"- {name} {reason}" for name, reason in failures.items())]
-    return "\n\n".join(parts) + "\n"
+    return _table(["row", "what", "seeds", "images seen by each"], body)
 
 
-def _numbers(numbers: Any, metrics: Sequence[str]) -> str:
-    """The evaluation's table."""
-    found = {name: {metric: _estimate(row.get(metric)) for metric in metrics} for name, row in numbers.items()}
-    lines = [Row(name, {metric: e for metric, e in row.items() if e}) for name, row in found.items()]
-    columns = [["".join(cell) for cell in rows.cells(lines, metric)] for metric in metrics]
+def _numbers(found: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """A row a line, each number with the digits that its column's intervals allow; nothing where there is none."""
+    lines = [Row(name, {key: e for key, e in row.items() if isfinite(e.value)}) for name, row in found.items()]
+    keys = list(dict.fromkeys(key for line in lines for key in line.estimates))
+    columns = [["".join(cell) for cell in rows.cells(lines, key)] for key in keys]
     body = [[line.name, *cells] for line, *cells in zip(lines, *columns, strict=True)]
-    return _table(["", *map(rows.header, metrics)], body)
+    return _table(["", *map(rows.header, keys)], body)
 
 
-def _differences(differences: Any, metrics: Sequence[str]) -> str:
+def _judged(differences: Mapping[str, Mapping[str, Estimate]]) -> str:
     """A cell each: the difference, its interval, and a judgement where there is one."""
-    body = [[name, *(_difference(row.get(metric)) for metric in metrics)] for name, row in differences.items()]
-    return _table(["", *map(rows.header, metrics)], body)
+    keys = [key for key in METRICS if any(isfinite(row[key].value) for row in differences.values())]
+    body = [[name, *(_difference(key, row[key]) for key in keys)] for name, row in differences.items()]
+    return _table(["", *map(rows.header, keys)], body)
 
 
-def _difference(found: Any) -> str:
-    estimate = _estimate(found)
-    if estimate is None:
+def _difference(metric: str, found: Estimate) -> str:
+    if not isfinite(found.value):
         return ""
-    places = rows.decimals([estimate])
-    value, low, high = (rows.number(x, places, "+") for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]" + {"no evidence": ""}.get(found["judgement"], f" {found['judgement']}")
+    places = rows.decimals([found])
+    value, low, high = (rows.number(x, places, "+") for x in (found.value, found.low, found.high))
+    judgement = rows.judge(metric, found)
+    return f"{value} [{low}, {high}]" + ("" if judgement == "no evidence" else f" {judgement}")
 
 
-def _estimate(found: Any) -> Estimate | None:
-    """A number of table.json, where null is NaN; None for one that was not measured."""
-    if found is None or found["value"] is None:
-        return None
-    low, high = (nan if found[end] is None else found[end] for end in ("low", "high"))
-    return Estimate(found["value"], low, high, found["n"])
-
-
-def _logs(logged: Mapping[str, Mapping[str, float]]) -> str:
-    columns = list(dict.fromkeys(key for row in logged.values() for key in row))
-    body = [[name, *(_short(row.get(key, nan)) for key in columns)] for name, row in logged.items()]
-    return _table(["", *columns], body)
-
-
-def _short(value: float) -> str:
-    return f"{value:.4g}" if isfinite(value) else ""
+def _logs(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    keys = [key for key in dict.fromkeys(key for row in runs.values() for run in row for key in run) if key != "images"]
+    return _numbers(
+        {row: {key: over_seeds([run[key] for run in some if key in run]) for key in keys} for row, some in runs.items()}
+    )
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:

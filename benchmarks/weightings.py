@@ -11,21 +11,22 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from math import isnan
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.ambiguity import Drawn, look
 from benchmarks.machine import about
+from benchmarks.seeds import over_seeds
 from gancolor import arguments
+from gancolor.benchmark.rows import half_width
 from gancolor.checkpoint import KEY, load, read
 from gancolor.color import Lab, gray, lab_to_rgb, rgb_to_lab
 from gancolor.data import Scenes
@@ -124,22 +125,15 @@ def colorize(checkpoint: Path, rgb: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "
     return torch.cat([lab_to_rgb(Lab(light, generator(light).ab)) for light in lights])
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval by Student's t; NaN for one value, which says nothing of it."""
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return mean, float("nan")
-    return mean, float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-
-
 def tell(found: Mapping[str, Values], title: str) -> Table:
     """A row a way to weigh: mean ± half the interval."""
     table = Table("", *[heading for heading, _ in COLUMNS.values()], title=title)
     for row, numbers in found.items():
         cells = []
         for name, (_, form) in COLUMNS.items():
-            mean, half = interval(numbers[name])
-            cells.append(form.format(mean) + ("" if np.isnan(half) else f" ± {form.format(half)}"))
+            mean = over_seeds(numbers[name])
+            half = half_width(mean)
+            cells.append(form.format(mean.value) + ("" if isnan(half) else f" ± {form.format(half)}"))
         table.add_row(row, *cells)
     return table
 

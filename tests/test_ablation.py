@@ -1,6 +1,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -100,7 +101,7 @@ class TestSteps:
 class TestRows:
     def built(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Run:
         monkeypatch.chdir(ROOT)
-        todo = {step.name: step for step in Ablation(tmp_path, tmp_path, 1000, list(ROWS)).steps()}
+        todo = {step.name: step for step in Ablation(tmp_path, tmp_path, 1000, list(ROWS), 2).steps()}
         given = [option for option in todo[name].arguments[1:] if not option.startswith("--start_from")]
         return config.parse(given)
 
@@ -124,7 +125,22 @@ class TestRows:
         assert isinstance(runs[BASELINE].losses["rarity"], RarityL1)
         assert [*runs["bins"].losses] == ["bins"]
         assert runs["common"].decay_from == 1
-        assert {name for name, run in runs.items() if run.seed} == {"reseeded"}
+
+    def test_seeds_differ_between_trainings_and_between_halves(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(ROOT)
+        todo = {step.name: step.arguments for step in Ablation(tmp_path, tmp_path, 1000, list(ROWS), 2).steps()}
+        assert len(todo) == 2 + 2 * (len(ROWS) + 2 * len(PROFILED))
+        seeds = {
+            name: config.parse(given[1:]).colorizer.seed
+            for name, given in todo.items()
+            if name.removesuffix("-1") in PLAIN
+        }
+        assert seeds == dict.fromkeys(PLAIN, 0) | {f"{name}-1": 1 for name in PLAIN}
+        halves = [todo[name] for name in ("routed", "routed-1")]
+        assert ["--seed=1" in halves[0], "--seed=11" in halves[1]] == [True, True]
+        assert f"--start_from={tmp_path}/runs/common-1/checkpoints/last.ckpt" in halves[1]
 
     def test_the_baseline_half_way_has_its_learning_rate(self) -> None:
         assert ROWS["common"].overlays == ROWS[BASELINE].overlays
@@ -132,47 +148,62 @@ class TestRows:
 
     def test_a_row_brings_what_it_needs(self, tmp_path: Path) -> None:
         def names(rows: list[str]) -> list[str]:
-            return [step.name for step in Ablation(tmp_path, tmp_path, 10, rows).steps()]
+            return [step.name for step in Ablation(tmp_path, tmp_path, 10, rows, 1).steps()]
 
         assert names(["l1"]) == ["l1"]
         ways = ["routed-oracle", "routed-mixed"]
         assert names(["routed"]) == ["measure", "profiles", "common", "routed", *ways]
-        assert [*Ablation(tmp_path, tmp_path, 10, ["gan", "routed"]).candidates()] == ["gan", "routed", *ways]
+        ablation = Ablation(tmp_path, tmp_path, 10, ["gan", "routed"], 2)
+        assert ablation.made == {name: [name, f"{name}-1"] for name in ("gan", "routed", *ways)}
+        assert ablation.result("gan-1") == tmp_path / "runs" / "gan-1" / "checkpoints" / "last.ckpt"
+        assert ablation.result("routed-mixed-1") == tmp_path / "colored" / "routed-mixed-1"
+
+
+MADE = {name: [name, f"{name}-1", f"{name}-2"] for name in ("gan", "vivid", "bad")}
+PSNR = {"gan": [3.0, 4.0, 5.0], "vivid": [4.5, 6.5, 7.0], "bad": [1.0]}  # row → one a seed
 
 
 class TestReport:
-    def test_numbers_differences_and_the_end_of_the_log(self, tmp_path: Path) -> None:
-        run = tmp_path / "runs" / "gan"
-        checkpoint(run / "checkpoints" / "last.ckpt")
-        for version, psnr in {2: 20.5, 10: 21.25}.items():  # begun, and resumed for the eighth time
-            log = run / "log" / f"version_{version}" / "metrics.csv"
-            log.parent.mkdir(parents=True)
-            log.write_text(f"step,train/l1,val/psnr,val/gray/psnr\n1,0.5,,\n2,,{psnr},24\n3,0.4,,\n")
-        number = {"value": 3.0, "low": 2.0, "high": 4.0, "n": 9}
-        unknown = {"value": None, "low": None, "high": None, "n": 0, "reason": "no weights"}
-        table = {"gray": {"psnr": number, "fid": unknown}, "gan": {"psnr": number | {"value": 3.5}, "fid": unknown}}
-        differences = {
-            "a": {"psnr": number | {"judgement": "better"}},
-            "b": {"psnr": number | {"judgement": "no evidence"}},
-        }
+    def content(self, tmp_path: Path, against: str) -> tuple[dict[str, Any], list[list[str]], str]:
+        """What is written of three rows, the last of which failed with two seeds: data, tables, page."""
+        numbers = {"gray": {"psnr": {"value": 2.0, "low": 1.0, "high": 3.0, "n": 9}}}
+        failures = {"bad-1": "ended with 1", "bad-2": "ended with 1"}
+        for row, values in PSNR.items():
+            for name, value in zip(MADE[row], values, strict=False):
+                unknown = {"value": None, "low": None, "high": None, "n": 0, "reason": "no weights"}
+                numbers[name] = {"psnr": {"value": value, "low": value, "high": value, "n": 9}, "fid": unknown}
+                run = tmp_path / "runs" / name
+                checkpoint(run / "checkpoints" / "last.ckpt")
+                for version, logged in {2: 20.5, 10: 21.0 + value}.items():  # begun, and resumed for the eighth time
+                    log = run / "log" / f"version_{version}" / "metrics.csv"
+                    log.parent.mkdir(parents=True)
+                    log.write_text(f"step,train/l1,val/psnr,val/gray/psnr\n1,0.5,,\n2,,{logged},24\n3,0.4,,\n")
         (tmp_path / "evaluation").mkdir()
-        (tmp_path / "evaluation" / "table.json").write_text(json.dumps(table))
-        compared = {"against": "gan", "differences": differences}
-        (tmp_path / "evaluation" / "differences.json").write_text(json.dumps(compared))
-        ablation_report.write(
-            tmp_path, tmp_path, {"date": "today"}, {"gan": "a game", "l1": ""}, {"l1": "ended with 1"}
-        )
-        found = json.loads((tmp_path / "ablation.json").read_text())
-        assert found["rows"] == {"gan": {"about": "a game", "images": 0, "log": {"val/psnr": 21.25}}}
-        assert found["failures"] == {"l1": "ended with 1"}
+        (tmp_path / "evaluation" / "table.json").write_text(json.dumps(numbers))
+        abouts = dict.fromkeys(MADE, "a game")
+        ablation_report.write(tmp_path, tmp_path, {"date": "today"}, abouts, MADE, against, failures)
         page = (tmp_path / "ablation.md").read_text()
-        assert "FID" not in page  # nobody measured it
         cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
-        assert ["gan", "3.5 ± 1.0"] in cells
-        assert ["a", "+3.0 [+2.0, +4.0] better"] in cells
-        assert ["b", "+3.0 [+2.0, +4.0]"] in cells
-        assert ["gan", "21.25"] in cells
-        assert "- l1 ended with 1" in page
+        return json.loads((tmp_path / "ablation.json").read_text()), cells, page
+
+    def test_means_over_seeds_and_differences_seed_by_seed(self, tmp_path: Path) -> None:
+        found, cells, page = self.content(tmp_path, "gan")
+        assert found["numbers"]["vivid-1"]["psnr"]["value"] == 6.5
+        assert found["runs"]["gan"] == [{"images": 0, "val/psnr": 21.0 + value} for value in PSNR["gan"]]
+        assert found["failures"] == {"bad-1": "ended with 1", "bad-2": "ended with 1"}
+        assert "FID" not in page  # nobody measured it
+        assert ["gan", "a game", "3", "0"] in cells
+        assert ["gray", "2.0 ± 1.0"] in cells  # over images
+        assert ["gan", "4.0 ± 2.5"] in cells  # t with 2 degrees is 4.303: 4.303 · 1 / √3
+        assert ["vivid", "6.0 ± 3.3"] in cells
+        assert ["bad", "1.0"] in cells
+        assert ["vivid", "+2.0 [+0.8, +3.2] better"] in cells  # 1.5, 2.5 and 2.0
+        assert ["gray", "−2.0 [−4.5, +0.5]"] in cells
+        assert ["gan", "25.0 ± 2.5"] in cells  # the log's
+        assert "- bad-1 ended with 1" in page
+
+    def test_without_the_baseline_nothing_is_compared(self, tmp_path: Path) -> None:
+        assert "## Differences" not in self.content(tmp_path, "l1")[2]
 
 
 @pytest.mark.filterwarnings("ignore:The number of training batches")  # fewer than from log to log
@@ -185,7 +216,7 @@ class TestCommand:
 
     def given(self, photographs: Path, tmp_path: Path, *more: str) -> list[str]:
         given = [f"--data={photographs}", f"--work={tmp_path / 'work'}", f"--output={tmp_path / 'results'}"]
-        return [*given, "--images=32", "--val=4", f"--protocol={self.protocol(tmp_path)}", *more]
+        return [*given, "--images=32", "--val=4", "--seeds=1", f"--protocol={self.protocol(tmp_path)}", *more]
 
     def test_an_unknown_row_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"--rows: there is no 'common'; there are l1, gan"):
@@ -199,11 +230,12 @@ class TestCommand:
         wanted = ["l1", "published", BASELINE]
         ablation.main(self.given(photographs, tmp_path, f"--rows=[{','.join(wanted)}]"))
         found = json.loads((tmp_path / "results" / "ablation.json").read_text())
-        assert {name: row["images"] for name, row in found["rows"].items()} == dict.fromkeys(wanted, 32)
-        assert found["rows"]["published"]["log"]["losses.rarity.weights/mean"] < 1e-3
-        assert found["rows"][BASELINE]["log"]["losses.rarity.weights/mean"] == pytest.approx(1)
+        assert {name: [run["images"] for run in runs] for name, runs in found["runs"].items()} == {
+            n: [32] for n in wanted
+        }
+        assert found["runs"]["published"][0]["losses.rarity.weights/mean"] < 1e-3
+        assert found["runs"][BASELINE][0]["losses.rarity.weights/mean"] == pytest.approx(1)
         assert found["numbers"][BASELINE]["psnr"]["n"] == 4
-        assert set(found["differences"]) == {"gray", "half-saturated", *wanted} - {BASELINE}
         page = (tmp_path / "results" / "ablation.md").read_text()
         assert all(f"| {name} " in page for name in wanted)
         assert str(tmp_path) not in page
@@ -215,13 +247,10 @@ class TestCommand:
         monkeypatch.setattr(ablation, "run", in_process)
         ablation.main(self.given(photographs, tmp_path, f"--rows=[{','.join([BASELINE, *PROFILED])}]"))
         found = json.loads((tmp_path / "results" / "ablation.json").read_text())
-        assert {name: row["images"] for name, row in found["rows"].items()} == {
-            BASELINE: 32,
-            "conditioned": 32,
-            "routed": 16,
-        }
+        images = {name: run["images"] for name, (run,) in found["runs"].items()}
+        assert images == {BASELINE: 32, "conditioned": 32, "routed": 16}
         profiled = {f"{name}{way}" for name in PROFILED for way in ("", "-oracle", "-mixed")}
-        assert set(found["differences"]) == {"gray", "half-saturated"} | profiled
+        assert set(found["numbers"]) >= {"gray", BASELINE} | profiled
 
     def test_a_row_that_failed_is_left_out_and_told(
         self, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -235,7 +264,7 @@ class TestCommand:
         with pytest.raises(SystemExit, match="gan ended with 1"):
             ablation.main(self.given(photographs, tmp_path, "--rows=[l1,gan]"))
         found = json.loads((tmp_path / "results" / "ablation.json").read_text())
-        assert list(found["rows"]) == ["l1"]
+        assert found["runs"].keys() == {"l1", "gan"}
+        assert not found["runs"]["gan"]
         assert "gan" not in found["numbers"]
-        assert found["against"] is None
         assert "- gan ended with 1" in (tmp_path / "results" / "ablation.md").read_text()
