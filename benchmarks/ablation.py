@@ -1,24 +1,24 @@
 """What each color idea does: the same networks trained on Tiny ImageNet with one idea more or another, then compared.
 
-Every row sees as many photographs, in the same order, by the same schedule, and is trained with several seeds. One
-command does all of it, also the measuring of the colors and the profiles; given again, it goes on where it stopped. A
-row that fails leaves the others.
+Every row sees as many photographs, by the same schedule, and is trained with several seeds; with one seed all see them
+in the same order, but that halves have orders of their own. One command does all of it, also the measuring of the
+colors and the profiles, which all seeds share; given again, it goes on where it stopped. A row that fails leaves the
+others.
 """
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import ablation_report
+from benchmarks.ablation_report import Report
 from benchmarks.machine import about
 from benchmarks.steps import Step, run
 from gancolor import arguments
 from gancolor.errors import InputError
 
 HERE = Path(__file__).parent
-BASELINE = "rarity"
 CONFIGS = ("configs/pix2pix.yaml", "configs/tiny-imagenet.yaml")
 SIZES = ("depth=6", "width=24", "dropout=0")  # of the U-Net, as in tiny-imagenet.yaml
 GANCOLOR = ("-c", "from gancolor.apps.cli import main; main()")  # this folder's, wherever the installed one is from
@@ -33,6 +33,7 @@ class Row:
 
     Attributes:
         about: what it is, in a few words.
+        against: the rows that it is compared with.
         overlays: YAML files below ``configs``, on those that all rows share.
         options: further options of train.py.
         profiles: whether it knows color profiles; it is then measured with the predicted one, and in other WAYS.
@@ -42,6 +43,7 @@ class Row:
     """
 
     about: str
+    against: tuple[str, ...] = ()
     overlays: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     profiles: bool = False
@@ -53,26 +55,28 @@ class Row:
 ROWS = {
     # The baseline's first half, to start the experts from: the learning rate falls in the second half only.
     "common": Row("the baseline, half-way", options=("--colorizer.decay_from=1",), share=0.5, candidate=False),
-    "l1": Row("L1 alone, weight 100", ("losses/l1.yaml", "adversarial/none.yaml")),
-    "gan": Row("L1 100 + GAN: pix2pix", ("losses/l1.yaml",)),
+    "l1": Row("L1 alone, weight 100", ("gray",), ("losses/l1.yaml", "adversarial/none.yaml")),
+    "gan": Row("L1 100 + GAN: pix2pix", ("l1",), ("losses/l1.yaml",)),
     # The overlay's MSE is the publication's. In the scale of ab it is about a tenth of an L1 of the same weight, and
     # the weighted share nearly vanishes: of all terms the game is the strongest here.
-    "published": Row("MSE 35 + rarity-weighted MSE 65 as published + GAN", ("losses/rarity_published.yaml",)),
-    "rarity": Row("L1 50 + rarity-weighted L1 50 (mean weight 1) + GAN: configs/pix2pix.yaml"),
+    "published": Row("MSE 35 + rarity-weighted MSE 65 as published + GAN", ("gan",), ("losses/rarity_published.yaml",)),
+    "rarity": Row("L1 50 + rarity-weighted L1 50 (mean weight 1) + GAN: configs/pix2pix.yaml", ("gan", "published")),
     "bins": Row(
         "classification into 261 bins, rebalanced; no GAN, as in the paper",
+        ("l1", "rarity"),
         ("losses/bins.yaml",),
         ("--colorizer.generator.init_args.head.init_args.reduction=2",),
     ),
     "conditioned": Row(
         "the baseline, told the color profile",
+        ("rarity",),
         ("generator/profiles.yaml",),
         tuple(f"--colorizer.generator.init_args.generator.init_args.{size}" for size in SIZES),
         profiles=True,
     ),
-    # The predictor of profiles learns in the second half only.
     "routed": Row(
-        f"half-way the baseline, then {PROFILES} experts, one a profile",
+        f"half-way the baseline, then {PROFILES} experts, one a profile; their predictor learns in that half only",
+        ("rarity", "conditioned"),
         ("generator/experts.yaml",),
         (
             *(f"--colorizer.generator.init_args.generator.init_args.expert.init_args.{size}" for size in SIZES),
@@ -128,20 +132,31 @@ class Ablation:
         return result
 
     @property
-    def made(self) -> dict[str, list[str]]:
-        """Row, also each further way to use its networks → the steps that make it, seed by seed."""
-        names = [name + way for name in self.rows for way in ("", *(f"-{w}" for w in WAYS if ROWS[name].profiles))]
-        return {name: [seeded(name, seed) for seed in range(self.seeds)] for name in names}
+    def made(self) -> dict[str, dict[str, Path]]:
+        """Row, also each further way to use its networks → the steps that make it, seed by seed → what each makes."""
+        found: dict[str, dict[str, Path]] = {}
+        for name in self.rows:
+            found[name] = {run: self.checkpoint(run) for run in self._seeded(name)}
+            for way in WAYS if ROWS[name].profiles else ():
+                found[f"{name}-{way}"] = {step: self.colored / step for step in self._seeded(f"{name}-{way}")}
+        return found
 
-    def result(self, step: str) -> Path:
-        """What a step makes: a folder of pictures, or a checkpoint."""
-        pictures = any(way in step.split("-") for way in WAYS)
-        return self.colored / step if pictures else self.checkpoint(step)
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Row, or way, and what it is compared with."""
+        found = [(name, other) for name in self.rows for other in ROWS[name].against]
+        for name in self.rows:
+            for way in WAYS if ROWS[name].profiles else ():
+                found += [(f"{name}-{way}", other) for other in (name, *ROWS[name].against)]
+        return [(name, other) for name, other in found if other in ("gray", *self.rows)]
 
-    def evaluation(self, candidates: Sequence[str], protocol: str, weights: Path | None, images: int) -> Step:
+    def _seeded(self, name: str) -> list[str]:
+        return [seeded(name, seed) for seed in range(self.seeds)]
+
+    def evaluation(self, candidates: Mapping[str, Path], protocol: str, weights: Path | None, images: int) -> Step:
         """The comparison of those candidates that there are; what was measured before is not measured again."""
         options = ["evaluate.py", "--protocol", protocol, "--data", str(self.data), "--images", str(images)]
-        options += [f"--candidate={name}={self.result(name)}" for name in candidates]
+        options += [f"--candidate={name}={path}" for name, path in candidates.items()]
         options += ["--weights", str(weights)] if weights else []
         options += ["--cache", str(self.work / "records"), "--output", str(self.work / "evaluation")]
         return Step("evaluation", tuple(options), again=True)
@@ -160,7 +175,7 @@ class Ablation:
         options += [word for overlay in row.overlays for word in ("--config", f"configs/{overlay}")]
         options += [f"--data.source.root={self.data}", f"--colorizer.images={images}"]
         options += [f"--training.validate_every={max(1, images // 4)}", *row.options]
-        # A second half has an order of its own, or it would see the first half's images again.
+        # A second half has an order of its own, or it would see the first half's batches again.
         options += [f"--seed={10 * seed + 1 if row.start else seed}"] if row.start or seed else []
         if row.profiles:
             options += [f"--colorizer.guide.init_args.profiles.init_args.path={self.profiles}"]
@@ -201,6 +216,8 @@ def main(given: list[str]) -> None:
     asked = arguments.parse(command_line, given)
     if unknown := [name for name in asked.rows if name not in known]:
         raise InputError(f"--rows: there is no {unknown[0]!r}; there are {', '.join(known)}")
+    if asked.seeds < 1:
+        raise InputError(f"--seeds is {asked.seeds}: it must be at least 1")
     weights = asked.weights.resolve() if asked.weights else None
     ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows, asked.seeds)
     logs = ablation.work / "logs"
@@ -208,14 +225,20 @@ def main(given: list[str]) -> None:
     for profile in WAYS.values():  # evaluate.py knows photographs by their names, colorize adds the profile to them
         for picture in ablation.colored.rglob(f"*-{profile}.png"):
             picture.replace(picture.with_name(picture.name.replace(f"-{profile}.png", ".png")))
-    there = [name for names in ablation.made.values() for name in names if name not in failures]
+    there = {step: path for made in ablation.made.values() for step, path in made.items() if step not in failures}
     if there:
         evaluation = ablation.evaluation(there, asked.protocol, weights, asked.val)
         failures |= run([evaluation], logs, 1, asked.jobs)
     if "evaluation" not in failures and there:
         described = about("-m benchmarks.ablation", given, asked.jobs, PACKAGES)
-        abouts = {name: ROWS[name].about for name in asked.rows}
-        ablation_report.write(ablation.work, asked.output, described, abouts, ablation.made, BASELINE, failures)
+        described |= {"images": f"{asked.images:,} seen by each row in all; {asked.val:,} evaluated"}
+        report = Report(
+            {name: ROWS[name].about for name in asked.rows},
+            {row: [*made] for row, made in ablation.made.items()},
+            ablation.pairs,
+            failures,
+        )
+        report.write(ablation.work, asked.output, described)
     if failures:
         sys.exit("\n".join(f"{name} {reason}" for name, reason in failures.items()))
 

@@ -5,18 +5,21 @@ from typing import Any
 
 import pytest
 import yaml
-from pictures import checkpoint, numbered, save, scenes
+from pictures import numbered, save, scenes
 
 import evaluate
 import train
-from benchmarks import ablation, ablation_report, steps
-from benchmarks.ablation import BASELINE, GANCOLOR, ROWS, Ablation
+from benchmarks import ablation, steps
+from benchmarks.ablation import GANCOLOR, ROWS, Ablation
+from benchmarks.ablation_report import Report
 from benchmarks.steps import ROOT, Step
 from gancolor import config
 from gancolor.apps import cli
+from gancolor.checkpoint import KEY, read
 from gancolor.errors import InputError
 from gancolor.losses import RarityL1, RarityMSE
 
+BASELINE = "rarity"
 PROGRAMS = {"train.py": train.main, "evaluate.py": evaluate.main, "-c": lambda given: cli.main(given[1:])}
 PLAIN = [name for name, row in ROWS.items() if not row.profiles]
 PROFILED = [name for name, row in ROWS.items() if row.profiles]
@@ -113,9 +116,12 @@ class TestRows:
         for attribute in ("depth", "width", "norm", "dropout"):
             assert getattr(run.colorizer.generator, attribute) == getattr(other.colorizer.generator, attribute)
         assert run.data.batch_size == other.data.batch_size
-        start = ROWS[name].start
         assert run.colorizer.images == 1000 * ROWS[name].share
-        assert ROWS[name].share + (ROWS[start].share if start else 0) == (1 if ROWS[name].candidate else 0.5)
+
+    def test_each_sees_as_many_images_in_all(self) -> None:
+        for row in ROWS.values():
+            start = ROWS[row.start].share if row.start else 0
+            assert row.share + start == (1 if row.candidate else 0.5)
 
     def test_what_makes_each_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         runs = {name: self.built(name, tmp_path, monkeypatch).colorizer for name in PLAIN}
@@ -153,57 +159,76 @@ class TestRows:
         assert names(["l1"]) == ["l1"]
         ways = ["routed-oracle", "routed-mixed"]
         assert names(["routed"]) == ["measure", "profiles", "common", "routed", *ways]
-        ablation = Ablation(tmp_path, tmp_path, 10, ["gan", "routed"], 2)
-        assert ablation.made == {name: [name, f"{name}-1"] for name in ("gan", "routed", *ways)}
-        assert ablation.result("gan-1") == tmp_path / "runs" / "gan-1" / "checkpoints" / "last.ckpt"
-        assert ablation.result("routed-mixed-1") == tmp_path / "colored" / "routed-mixed-1"
+
+    def test_what_is_made_and_compared(self, tmp_path: Path) -> None:
+        found = Ablation(tmp_path, tmp_path, 10, ["gan", "rarity", "routed"], 2)
+        runs = {name: tmp_path / "runs" / name / "checkpoints" / "last.ckpt" for name in ("gan", "gan-1")}
+        assert found.made["gan"] == runs
+        mixed = {name: tmp_path / "colored" / name for name in ("routed-mixed", "routed-mixed-1")}
+        assert found.made["routed-mixed"] == mixed
+        assert [*found.made] == ["gan", "rarity", "routed", "routed-oracle", "routed-mixed"]
+        ways = [(f"routed-{way}", other) for way in ("oracle", "mixed") for other in ("routed", "rarity")]
+        assert found.pairs == [("rarity", "gan"), ("routed", "rarity"), *ways]
+
+    def test_every_row_is_compared_with_one_that_there_is(self) -> None:
+        assert all(row.against or not row.candidate for row in ROWS.values())
+        assert {other for row in ROWS.values() for other in row.against} <= {"gray", *ROWS}
 
 
-MADE = {name: [name, f"{name}-1", f"{name}-2"] for name in ("gan", "vivid", "bad")}
-PSNR = {"gan": [3.0, 4.0, 5.0], "vivid": [4.5, 6.5, 7.0], "bad": [1.0]}  # row → one a seed
+PSNR = {  # by row and seed; two trainings of the last failed
+    "gan": {"gan": 3.0, "gan-1": 4.0, "gan-2": 5.0},
+    "vivid": {"vivid": 4.5, "vivid-1": 6.5, "vivid-2": 7.0},
+    "bad": {"bad-2": 1.0},
+}
 
 
 class TestReport:
-    def content(self, tmp_path: Path, against: str) -> tuple[dict[str, Any], list[list[str]], str]:
-        """What is written of three rows, the last of which failed with two seeds: data, tables, page."""
-        numbers = {"gray": {"psnr": {"value": 2.0, "low": 1.0, "high": 3.0, "n": 9}}}
-        failures = {"bad-1": "ended with 1", "bad-2": "ended with 1"}
-        for row, values in PSNR.items():
-            for name, value in zip(MADE[row], values, strict=False):
-                unknown = {"value": None, "low": None, "high": None, "n": 0, "reason": "no weights"}
-                numbers[name] = {"psnr": {"value": value, "low": value, "high": value, "n": 9}, "fid": unknown}
-                run = tmp_path / "runs" / name
-                checkpoint(run / "checkpoints" / "last.ckpt")
-                for version, logged in {2: 20.5, 10: 21.0 + value}.items():  # begun, and resumed for the eighth time
-                    log = run / "log" / f"version_{version}" / "metrics.csv"
-                    log.parent.mkdir(parents=True)
-                    log.write_text(f"step,train/l1,val/psnr,val/gray/psnr\n1,0.5,,\n2,,{logged},24\n3,0.4,,\n")
+    def content(self, tmp_path: Path) -> tuple[dict[str, Any], list[list[str]], str]:
+        """The data, the lines of the page's tables, and the page."""
+        unknown = {"value": None, "low": None, "high": None, "n": 0, "reason": "no weights"}
+        numbers = {"gray": {"psnr": {"value": 2.0, "low": 1.0, "high": 3.0, "n": 9}, "fid": unknown}}
+        for name, value in (pair for row in PSNR.values() for pair in row.items()):
+            numbers[name] = {"psnr": {"value": value, "low": value, "high": value, "n": 9}, "fid": unknown}
+            for version, logged in {2: 20.5, 10: 21.0 + value}.items():  # begun, and resumed for the eighth time
+                log = tmp_path / "runs" / name / "log" / f"version_{version}" / "metrics.csv"
+                log.parent.mkdir(parents=True)
+                seen = value if name in ("gan", "gan-1") else ""
+                columns = "step,train/l1,val/psnr,val/gray/psnr,val/ssim"
+                log.write_text(f"{columns}\n1,0.5,,,\n2,,{logged},24,{seen}\n3,0.4,,,\n")
         (tmp_path / "evaluation").mkdir()
         (tmp_path / "evaluation" / "table.json").write_text(json.dumps(numbers))
-        abouts = dict.fromkeys(MADE, "a game")
-        ablation_report.write(tmp_path, tmp_path, {"date": "today"}, abouts, MADE, against, failures)
+        made = {row: [row, f"{row}-1", f"{row}-2"] for row in PSNR}
+        pairs = [("vivid", "gan"), ("gan", "gray"), ("bad", "gan")]
+        report = Report(dict.fromkeys(PSNR, "a game"), made, pairs, {"bad": "ended with 1", "bad-1": "ended with 1"})
+        report.write(tmp_path, tmp_path, {"date": "today"})
         page = (tmp_path / "ablation.md").read_text()
         cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
         return json.loads((tmp_path / "ablation.json").read_text()), cells, page
 
-    def test_means_over_seeds_and_differences_seed_by_seed(self, tmp_path: Path) -> None:
-        found, cells, page = self.content(tmp_path, "gan")
+    def test_means_over_seeds(self, tmp_path: Path) -> None:
+        found, cells, page = self.content(tmp_path)
         assert found["numbers"]["vivid-1"]["psnr"]["value"] == 6.5
-        assert found["runs"]["gan"] == [{"images": 0, "val/psnr": 21.0 + value} for value in PSNR["gan"]]
-        assert found["failures"] == {"bad-1": "ended with 1", "bad-2": "ended with 1"}
+        assert found["failures"] == {"bad": "ended with 1", "bad-1": "ended with 1"}
         assert "FID" not in page  # nobody measured it
-        assert ["gan", "a game", "3", "0"] in cells
+        assert ["gan", "a game", "3"] in cells
+        assert ["bad", "a game", "1"] in cells
         assert ["gray", "2.0 ± 1.0"] in cells  # over images
         assert ["gan", "4.0 ± 2.5"] in cells  # t with 2 degrees is 4.303: 4.303 · 1 / √3
         assert ["vivid", "6.0 ± 3.3"] in cells
         assert ["bad", "1.0"] in cells
-        assert ["vivid", "+2.0 [+0.8, +3.2] better"] in cells  # 1.5, 2.5 and 2.0
-        assert ["gray", "−2.0 [−4.5, +0.5]"] in cells
-        assert ["gan", "25.0 ± 2.5"] in cells  # the log's
         assert "- bad-1 ended with 1" in page
 
-    def test_without_the_baseline_nothing_is_compared(self, tmp_path: Path) -> None:
-        assert "## Differences" not in self.content(tmp_path, "l1")[2]
+    def test_differences_are_seed_by_seed(self, tmp_path: Path) -> None:
+        _, cells, _ = self.content(tmp_path)
+        assert ["vivid − gan", "+2.0 [+0.8, +3.2] better"] in cells  # 1.5, 2.5 and 2.0
+        assert ["gan − gray", "+2.0 [−0.5, +4.5]"] in cells
+        assert ["bad − gan", "−4.000 [–, –]"] in cells  # of the third seed alone
+
+    def test_logs_are_of_what_all_seeds_logged_last(self, tmp_path: Path) -> None:
+        found, cells, page = self.content(tmp_path)
+        assert found["logs"]["gan-1"] == {"val/psnr": 25.0, "val/ssim": 4.0}
+        assert ["gan", "25.0 ± 2.5"] in cells
+        assert "val/ssim" not in page  # the third training did not tell
 
 
 @pytest.mark.filterwarnings("ignore:The number of training batches")  # fewer than from log to log
@@ -218,6 +243,13 @@ class TestCommand:
         given = [f"--data={photographs}", f"--work={tmp_path / 'work'}", f"--output={tmp_path / 'results'}"]
         return [*given, "--images=32", "--val=4", "--seeds=1", f"--protocol={self.protocol(tmp_path)}", *more]
 
+    def seen(self, work: Path, name: str) -> int:
+        return read(work / "runs" / name / "checkpoints" / "last.ckpt")[KEY]["images"]
+
+    def test_no_seeds_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="--seeds is 0: it must be at least 1"):
+            ablation.main(self.given(tmp_path, tmp_path, "--seeds=0"))
+
     def test_an_unknown_row_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"--rows: there is no 'common'; there are l1, gan"):
             ablation.main(self.given(tmp_path, tmp_path, "--rows=[common]"))
@@ -230,11 +262,9 @@ class TestCommand:
         wanted = ["l1", "published", BASELINE]
         ablation.main(self.given(photographs, tmp_path, f"--rows=[{','.join(wanted)}]"))
         found = json.loads((tmp_path / "results" / "ablation.json").read_text())
-        assert {name: [run["images"] for run in runs] for name, runs in found["runs"].items()} == {
-            n: [32] for n in wanted
-        }
-        assert found["runs"]["published"][0]["losses.rarity.weights/mean"] < 1e-3
-        assert found["runs"][BASELINE][0]["losses.rarity.weights/mean"] == pytest.approx(1)
+        assert found["logs"].keys() == set(wanted)
+        assert found["logs"]["published"]["losses.rarity.weights/mean"] < 1e-3
+        assert found["logs"][BASELINE]["losses.rarity.weights/mean"] == pytest.approx(1)
         assert found["numbers"][BASELINE]["psnr"]["n"] == 4
         page = (tmp_path / "results" / "ablation.md").read_text()
         assert all(f"| {name} " in page for name in wanted)
@@ -247,8 +277,8 @@ class TestCommand:
         monkeypatch.setattr(ablation, "run", in_process)
         ablation.main(self.given(photographs, tmp_path, f"--rows=[{','.join([BASELINE, *PROFILED])}]"))
         found = json.loads((tmp_path / "results" / "ablation.json").read_text())
-        images = {name: run["images"] for name, (run,) in found["runs"].items()}
-        assert images == {BASELINE: 32, "conditioned": 32, "routed": 16}
+        images = {name: self.seen(tmp_path / "work", name) for name in ("common", BASELINE, *PROFILED)}
+        assert images == {"common": 16, BASELINE: 32, "conditioned": 32, "routed": 16}
         profiled = {f"{name}{way}" for name in PROFILED for way in ("", "-oracle", "-mixed")}
         assert set(found["numbers"]) >= {"gray", BASELINE} | profiled
 
@@ -264,7 +294,6 @@ class TestCommand:
         with pytest.raises(SystemExit, match="gan ended with 1"):
             ablation.main(self.given(photographs, tmp_path, "--rows=[l1,gan]"))
         found = json.loads((tmp_path / "results" / "ablation.json").read_text())
-        assert found["runs"].keys() == {"l1", "gan"}
-        assert not found["runs"]["gan"]
+        assert list(found["logs"]) == ["l1"]
         assert "gan" not in found["numbers"]
         assert "- gan ended with 1" in (tmp_path / "results" / "ablation.md").read_text()
