@@ -49,6 +49,7 @@ ROWS = {  # what is added to the quick-start
     "MSE": [_LOSSES, '{"mse": {"class_path": "gancolor.losses.MSE", "init_args": {"weight": 100}}}', *_ALONE],
     "published, sum": [*_PUBLISHED, *_ALONE],
     "published, product": [*_PUBLISHED, f"{_LOSSES}.rarity.{_WEIGHTING}.init_args.combine", "product", *_ALONE],
+    "published, mean 1": [*_PUBLISHED, f"{_LOSSES}.rarity.{_WEIGHTING}.init_args.normalize", "mean1", *_ALONE],
     "theirs, mean 1": ["--config", "configs/losses/rarity.yaml", *_ALONE],
     "smoothed prior": _ALONE,
     "bins, unweighted": [*_BINS, *_EVEN, *_ALONE],
@@ -144,7 +145,7 @@ def main(given: list[str]) -> None:
     option = command_line.add_argument
     option("--rows", type=list[str], default=list(ROWS), help="which, as a JSON list")
     option("--seeds", type=int, default=3, help="trainings of each row; intervals are over them")
-    option("--images", type=int, default=14_000, help="length of each training, in images seen")
+    option("--images", type=int, default=8_000, help="length of each training, in images seen")
     option("--scenes", type=int, default=500, help="held-out scenes to evaluate on")
     option("--jobs", type=int, default=4, help="trainings at a time, each with one thread")
     option("--work", type=Path, default=ROOT / "runs" / "weightings", help="folder of the trainings")

@@ -85,7 +85,7 @@ class Trained:
     """What a checkpoint holds for those who only want to use it.
 
     Attributes:
-        generator: on the CPU, in evaluation mode, without gradients; the average of the weights if the run kept one.
+        generator: in evaluation mode, without gradients; the average of the weights if the run kept one.
         size: side of the pictures it was trained on, in pixels.
         images: how many images it had seen.
         guide: what told the generator of a picture's colors in training, if it can be told.
@@ -100,6 +100,18 @@ class Trained:
     def profiles(self) -> tuple[str, ...]:
         """What the colors are called that the generator can be told; in the order of its input's channels."""
         return () if self.guide is None else self.guide.names
+
+    @property
+    def device(self) -> torch.device:
+        """Where both are; photographs must be there, too."""
+        return next(self.generator.parameters()).device
+
+    def to(self, device: torch.device) -> "Trained":
+        """The same, once both have moved."""
+        for part in (self.generator, self.guide):
+            if part is not None:
+                part.to(device)
+        return self
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -137,7 +149,7 @@ def _undamaged(path: Path) -> bool:
 
 
 def load(path: Path) -> Trained:
-    """Rebuild the generator that a checkpoint holds, with the average of its weights if there is one.
+    """Rebuild the generator that a checkpoint holds, with the average of its weights if there is one; on the CPU.
 
     Raises:
         FileNotFoundError: there is no such file.

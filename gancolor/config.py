@@ -11,7 +11,15 @@ from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from gancolor import arguments
+from gancolor import (  # noqa: F401  (--help tells of the classes that are imported, and their short names are known)
+    adversarial,
+    arguments,
+    discriminators,
+    generators,
+    guides,
+    losses,
+    penalties,
+)
 from gancolor.checkpoint import KEY, read, start_from
 from gancolor.colorizer import Colorizer
 from gancolor.data import ColorData

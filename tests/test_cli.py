@@ -1,5 +1,6 @@
 """The console command: what it writes and where, and that each mistake is answered in one line."""
 
+import io
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,69 @@ def test_default_output_is_not_colorized_again(photographs: Path, checkpoint: Pa
     for _ in range(2):
         main(["colorize", ".", "--checkpoint", str(checkpoint), "--overwrite"])
         assert files(photographs / "colorized") == ["a.png", "b.png", "deep/a.png"]
+
+
+def test_resume_does_what_is_left(
+    photographs: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    output = tmp_path / "o"
+    command = ["colorize", str(photographs), "--checkpoint", str(checkpoint), "--output", str(output), "--sheet"]
+    main(command)
+    for lost in ("b.png", "deep/a-sheet.png"):
+        (output / lost).unlink()
+    kept = (output / "a.png").stat().st_mtime_ns
+    capsys.readouterr()
+    main([*command, "--resume"])
+    assert files(output) == [f"{x}{y}.png" for x in ("a", "b", "deep/a") for y in ("-sheet", "")]
+    assert (output / "a.png").stat().st_mtime_ns == kept
+    assert capsys.readouterr().out == f"2 colorized, 0 could not be read; see {output}\n"
+    main([*command, "--resume"])  # all is done
+    assert capsys.readouterr().out == f"0 colorized, 0 could not be read; see {output}\n"
+
+
+def test_interrupted_it_says_how_to_go_on_and_leaves_whole_pictures_only(
+    photographs: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    save = Image.Image.save
+
+    def interrupted(picture: Image.Image, file: io.BytesIO, kind: str) -> None:
+        save(picture, file, kind)
+        if picture.width == 31:
+            raise KeyboardInterrupt
+
+    gray(photographs / "b.tif", width=31)
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    output = tmp_path / "o"
+    with pytest.raises(SystemExit) as stopped:
+        main(["colorize", str(photographs), "--checkpoint", str(checkpoint), "--output", str(output)])
+    assert stopped.value.code == 130
+    assert "gancolor: interrupted; the same command with --resume goes on\n" in capsys.readouterr().err
+    assert files(output) == ["a.png"]
+
+
+def test_a_device_that_is_not_there_is_named(
+    photographs: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    command = ("colorize", photographs / "a.png", "--checkpoint", checkpoint, "--output", tmp_path / "o")
+    assert "--device tpu: " in refused(capsys, *command, "--device", "tpu")
+    main([*map(str, command), "--device", "cpu"])
+    assert is_orange(tmp_path / "o" / "a.png")
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_colors_are_the_same(two: Path, tmp_path: Path):
+    save_pictures(tmp_path, {"a.png": profiled.plain("warm")})
+    for device in ("cpu", "cuda"):
+        command = ["colorize", str(tmp_path / "a.png"), "--checkpoint", str(two), "--device", device, "--sheet"]
+        for profile in ("all", "own", "mixed"):
+            main([*command, "--profile", profile, "--output", str(tmp_path / device), "--overwrite"])
+    for name in files(tmp_path / "cpu"):
+        ours, theirs = (decode(tmp_path / device / name).int() for device in ("cpu", "cuda"))
+        assert (ours - theirs).abs().max() <= 2
 
 
 def test_single_photograph_shows_no_progress_bar(

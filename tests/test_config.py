@@ -1,6 +1,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -333,3 +335,11 @@ def test_a_checkpoint_is_found_from_inside_its_own_folder(monkeypatch):
 def test_an_option_without_its_value_is_named(option):
     with pytest.raises(InputError, match=f"{option}: expected one argument"):
         config.parse([option])
+
+
+def test_help_names_the_classes_of_every_part():
+    """In a process of its own: this one has imported them."""
+    program = Path(__file__).parents[1] / "train.py"
+    told = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True, check=True).stdout
+    for name in ("adversarial.Hinge", "penalties.R1", "losses.RarityL1", "guides.ProfileGuide", "generators.Experts"):
+        assert f"gancolor.{name}" in told

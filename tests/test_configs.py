@@ -8,14 +8,18 @@ import yaml
 
 from benchmarks import weightings
 from gancolor import arguments, config
-from gancolor.generators import BinHead
 from gancolor.palette import CELLS, Profiles
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 COMPLETE = ["pix2pix.yaml", "quickstart.yaml"]
 ALL = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
 FILES = [name for name in ALL if not name.startswith("benchmark/")]  # those are protocols: tests/test_protocol.py
-WIDTHS = {"generator/profiles.yaml": "generator.init_args.width", "generator/experts.yaml": "generator.expert.width"}
+UNDER = {"losses/bins_profiles.yaml": ["generator/profiles.yaml"]}  # what an overlay follows
+WIDTHS = {
+    "generator/profiles.yaml": "generator.init_args.width",
+    "generator/experts.yaml": "generator.expert.width",
+    "losses/bins_profiles.yaml": "generator.init_args.width",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +38,9 @@ def narrow(name):
 
 
 def command(name):
-    """How a file is meant to be used: alone if it is complete, else over the baseline."""
-    base = [] if name in COMPLETE else ["--config", str(CONFIGS / "pix2pix.yaml")]
-    return [*base, "--config", str(CONFIGS / name)]
+    """How a file is meant to be used: alone if it is complete, else over the baseline and what it follows."""
+    base = [] if name in COMPLETE else ["pix2pix.yaml", *UNDER.get(name, [])]
+    return [word for file in (*base, name) for word in ("--config", str(CONFIGS / file))]
 
 
 def missing(asked, found, at=""):
@@ -72,7 +76,7 @@ def test_every_file_builds(name, tmp_path):
     assert str(again.colorizer) == str(run.colorizer)
 
 
-@pytest.mark.parametrize("name", WIDTHS)
+@pytest.mark.parametrize("name", ["generator/profiles.yaml", "generator/experts.yaml"])
 def test_the_options_that_the_files_of_profiles_recommend_for_64_pixels(name):
     options = re.findall(
         r"--colorizer\.generator\S+ \d+",
@@ -85,18 +89,18 @@ def test_the_options_that_the_files_of_profiles_recommend_for_64_pixels(name):
     assert run.colorizer.generator.stride == 64
 
 
-def test_the_options_that_the_file_of_profiles_recommends_for_bins():
-    name = "generator/profiles.yaml"
-    text = " ".join(line.strip("# ") for line in (CONFIGS / name).read_text().splitlines() if line.startswith("#"))
-    options = re.findall(r"--colorizer\S+ [\w.]+", text[text.index("With bins:") : text.index("(and .head")])
-    assert len(options) == 3
-    run = config.parse(
-        [*command(name), *narrow(name), *(word for o in options for word in o.split()), "--run_dir", "run"]
+def test_bins_for_profiles_are_those_without():
+    name, plain = (
+        "losses/bins_profiles.yaml",
+        config.parse([*command("losses/bins.yaml"), "--run_dir", "run"]).colorizer,
     )
     os.environ.pop(config.RUN_DIR_VARIABLE)
-    assert isinstance(run.colorizer.generator.generator.head, BinHead)
-    assert set(run.colorizer.losses) == {"l1", "rarity", "profile", "bins"}
-    assert run.colorizer.adversarial.weight == 0.02
+    run = config.parse([*command(name), "--run_dir", "run"]).colorizer
+    os.environ.pop(config.RUN_DIR_VARIABLE)
+    assert str(run.generator.generator.head) == str(plain.generator.head)
+    assert run.losses.keys() == {"bins", "profile"}
+    assert str(run.losses["bins"]) == str(plain.losses["bins"])
+    assert run.adversarial.weight == plain.adversarial.weight == 0
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,6 +1,7 @@
 """Several processes against one, forked over gloo as torchrun would start them: weights, traffic, shares, files."""
 
 import csv
+import logging
 import math
 import os
 import re
@@ -285,6 +286,39 @@ def test_only_the_first_process_writes_and_only_into_its_own_folder(tmp_path: Pa
 def test_synchronized_batch_statistics_need_gpus() -> None:
     with pytest.raises(InputError, match=r"training\.sync_batchnorm is for GPUs: on a CPU set it to false"):
         Training(accelerator="cpu", sync_batchnorm=True)
+
+
+@pytest.mark.parametrize(
+    ("devices", "gpus", "told", "synced"),
+    [
+        (2, True, None, True),
+        (-1, True, None, True),
+        (1, True, None, False),
+        (2, False, None, False),
+        (2, True, False, False),
+    ],
+)
+def test_batch_statistics_are_synchronized_where_there_are_several_gpus(
+    devices: int, gpus: bool, told: bool | None, synced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
+    assert Training(devices=devices, sync_batchnorm=told).synced == synced
+
+
+def test_batch_statistics_of_each_process_alone_are_warned_of(tmp_path: Path) -> None:
+    def work(_rank: int) -> list[int]:
+        said: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: said.append(record.getMessage())
+        logging.getLogger("gancolor").addHandler(handler)
+        counts: list[int] = []
+        for norm in ("batch", "group"):
+            Training(accelerator="cpu", log_every=1).fit(colorizer(Vanilla(), norm), SCENES, tmp_path / "run" / norm)
+            counts.append(sum("without training.sync_batchnorm" in line for line in said))
+        return counts
+
+    assert together(2, tmp_path, work)[0] == [1, 1]
+    assert together(1, tmp_path, work)[0] == [0, 0]
 
 
 def test_processes_that_do_not_see_the_same_checkpoint(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i, name in enumerate(scenes.names("train")):
         Image.fromarray(scenes.read(name).permute(1, 2, 0).numpy()).save(photos / f"{i}.png")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    for copy in ("unseen", "theirs"):
+        shutil.copytree(photos, tmp_path / copy)
     (tmp_path / "no-weights").mkdir()
     for variable, value in {
         "HOME": str(tmp_path),
@@ -93,6 +95,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(list((tmp_path / "colorized").glob("*.png"))) == 12
     assert len(list((tmp_path / "choices").glob("*-sheet.png"))) == 12
     assert (tmp_path / "results" / "table.json").is_file()
+    assert (tmp_path / "comparison" / "differences.json").is_file()
     assert list((tmp_path / "runs" / "watched" / "wandb").glob("offline-run-*"))
 
 

@@ -1,5 +1,6 @@
 """``gancolor colorize PHOTOS --checkpoint runs/RUN/checkpoints/best.ckpt``."""
 
+import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,8 @@ from jsonargparse import ArgumentParser
 from PIL import Image
 from tqdm import tqdm
 
-from gancolor import arguments
-from gancolor.errors import InputError
+from gancolor import arguments, atomic
+from gancolor.errors import INTERRUPTED, InputError
 
 # Whatever needs torch is imported inside the functions, so that --help and a mistake are answered at once.
 if TYPE_CHECKING:
@@ -61,12 +62,14 @@ def parser() -> ArgumentParser:
     option("--profile", type=str, help=_PROFILE)
     option("--samples", type=int, help="write that many different results of each photograph, NAME-1.png and so on")
     option("--sheet", action="store_true", help="write all results of a photograph side by side, too: NAME-sheet.png")
+    option("--device", type=str, help="cpu, cuda, cuda:1 …; by default a GPU if there is one")
+    option("--resume", action="store_true", help="go on with a folder: leave out photographs with all results there")
     option("--overwrite", action="store_true", help="replace results of an earlier run")
     return result
 
 
 def run(given: list[str]) -> int:
-    """Colorize what a command line asks for; the exit code is 1 if a photograph could not be read."""
+    """Colorize what a command line asks for; the exit code is 1 if one could not be read, 130 if interrupted."""
     asked = arguments.parse(parser(), given)
     inputs, checkpoint, output = [Path(name) for name in asked.inputs], Path(asked.checkpoint), Path(asked.output)
     for path in (*inputs, checkpoint):
@@ -76,12 +79,19 @@ def run(given: list[str]) -> int:
         raise InputError(f"--samples is {asked.samples}: it must be at least 1")
     plan = _plan(inputs, output)
     from gancolor.checkpoint import load
+    from gancolor.devices import device
 
-    trained = load(checkpoint)
+    trained = load(checkpoint).to(device(asked.device))
     size = trained.size if asked.size is None else asked.size
     ways = _ways(trained.profiles, asked.profile, asked.samples)
-    _refuse_loss(_results(plan, ways, asked.sheet), asked.overwrite)
-    unreadable = _carry_out(plan, trained, size, ways, asked.sheet)
+    if asked.resume:
+        plan = {place: photograph for place, photograph in plan.items() if not _done(place, ways, asked.sheet)}
+    _refuse_loss(_results(plan, ways, asked.sheet), asked.overwrite or asked.resume)
+    try:
+        unreadable = _carry_out(plan, trained, size, ways, asked.sheet)
+    except KeyboardInterrupt:
+        tqdm.write("gancolor: interrupted; the same command with --resume goes on", file=sys.stderr)
+        return INTERRUPTED
     tqdm.write(f"{len(plan) - unreadable} colorized, {unreadable} could not be read; see {output}")
     return 1 if unreadable else 0
 
@@ -122,6 +132,11 @@ def _sheet(place: Path) -> Path:
     return place.with_name(f"{place.stem}-sheet{place.suffix}")
 
 
+def _done(place: Path, ways: Sequence[_Way], sheet: bool) -> bool:
+    """Whether a photograph has all its results."""
+    return all(path.exists() for path, _ in _results({place: place}, ways, sheet))
+
+
 def _carry_out(plan: dict[Path, Path], trained: "Trained", size: int, ways: Sequence[_Way], sheet: bool) -> int:
     """Colorize each photograph into its place; returns how many were unreadable, which are named and left out."""
     from gancolor.data.decoding import decode
@@ -144,18 +159,25 @@ def _color(rgb: "Tensor", place: Path, trained: "Trained", size: int, ways: Sequ
     from gancolor.apps.sheet import Tile, draw, gray, reduced
     from gancolor.inference import colorize, predict_profile
 
+    rgb = rgb.to(trained.device)
     tiles: list[Tile] = []
     for way in ways:
         profile = _told(way, trained, rgb, size)
-        colored = colorize(trained.generator, rgb, size, way.sample, profile)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(colored.permute(1, 2, 0).numpy()).save(way.name(place))
+        colored = colorize(trained.generator, rgb, size, way.sample, profile).cpu()
+        _save(Image.fromarray(colored.permute(1, 2, 0).numpy()), way.name(place))
         if sheet:
             likely = predict_profile(trained.generator, rgb, size) if way.profile is None and trained.profiles else None
             tiles.append(Tile(_label(way, trained.profiles, likely or profile), reduced(colored)))
     if sheet:
         samples = len({way.sample for way in ways})
-        draw(Tile("gray", gray(rgb)), tiles, samples if 1 < samples < len(ways) else None).save(_sheet(place))
+        _save(draw(Tile("gray", gray(rgb.cpu())), tiles, samples if 1 < samples < len(ways) else None), _sheet(place))
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    """As PNG, whole or not at all."""
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    atomic.write(path, file.getvalue())
 
 
 def _told(way: _Way, trained: "Trained", rgb: "Tensor", size: int) -> int | list[float] | None:

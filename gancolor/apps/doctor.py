@@ -29,7 +29,7 @@ def parser() -> ArgumentParser:
     option("--output", type=str, required=True, metavar="FOLDER", help="folder for the report")
     option("--against", type=str, metavar="EVALUATION", help="folder or list that training must not have seen")
     option("--size", type=int, default=256, help="data.size of the training to come, in pixels")
-    option("--colorfulness", type=float, default=15.0, help="an image with less is nearly gray")
+    option("--colorfulness", type=float, default=5.0, help="an image with less is nearly gray")
     option("--holdout", type=float, help="data.source.holdout of the training, if DATA is one folder: by default 0.05")
     option("--keep", nargs="+", type=str, default=[], metavar="KIND", help=f"not on the list: {', '.join(_HARMFUL)}")
     option("--workers", type=int, default=processors(), help="processes that look")

@@ -1,6 +1,5 @@
 """From what a user asks for to the result: which photographs, whose pictures, measured, and written down as numbers."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from gancolor.benchmark.numbers import METRICS
 from gancolor.benchmark.photographs import Cut, Photographs, photographs_at, select, some, validated_on
 from gancolor.benchmark.protocol import Protocol, stem
 from gancolor.benchmark.records import Store
+from gancolor.devices import device as find_device
 from gancolor.errors import InputError
 
 _TRIVIAL: dict[str, Computed] = {"gray": Gray(), "half-saturated": HalfSaturated()}
@@ -89,7 +89,7 @@ def evaluate(asked: Asked) -> Evaluation | None:
         FileNotFoundError: no such file.
         NotADirectoryError: no such folder.
     """
-    device = _device(asked.device)
+    device = find_device(asked.device)
     everything = _photographs(asked)
     chosen = select(everything, asked.protocol.images)
     photographs = _first(asked.images, chosen)
@@ -122,15 +122,6 @@ def evaluate(asked: Asked) -> Evaluation | None:
     return Findings(
         asked.protocol, reading, candidates, measured, reference, lacking, asked.against, overrides, notes, device
     ).evaluation()
-
-
-def _device(name: str | None) -> torch.device:
-    """The device, once something could be put on it; each process of a machine takes a GPU of its own."""
-    name = name or (f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch built without CUDA
-        raise InputError(f"--device {name}: {str(error).splitlines()[0]}") from error
 
 
 def _photographs(asked: Asked) -> Photographs:

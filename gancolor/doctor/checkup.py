@@ -26,7 +26,7 @@ class Asked:
     output: Path
     against: Path | None = None
     size: int = 256
-    colorfulness: float = 15.0
+    colorfulness: float = 5.0
     holdout: float | None = None
     keep: Collection[str] = ()
     workers: int = 2

@@ -49,7 +49,7 @@ KINDS = {
     ),
     "nearly_gray": Kind(
         "Nearly gray",
-        "Hardly any color (see the threshold): black-and-white film scanned in color, sepia, fog. It pulls the "
+        "Hardly any color (see the threshold): black-and-white film scanned in color, fog. It pulls the "
         "colorizer towards gray.",
         "Look at the examples; leave them out, or lower --colorfulness if they are fine.",
     ),

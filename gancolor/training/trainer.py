@@ -38,6 +38,8 @@ CONFIG = "config.yaml"  # in a run's folder
 NEVER = 10**9  # with a limit on the steps, Lightning restores the place in the data wherever a run was cut off
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
+_log = logging.getLogger("gancolor")
+
 
 class Training:
     """Machine, precision, intervals and logs of a run: what is legal for a GAN of what Lightning offers.
@@ -58,7 +60,7 @@ class Training:
             to run in rounding; GPU only.
         peak_tflops: what a device could do in this precision, in 10¹² FLOP a second, for ``throughput/mfu``; by default
             a large matrix product is timed on it.
-        sync_batchnorm: batch statistics over all processes; GPU only.
+        sync_batchnorm: batch statistics over all processes; GPU only. By default on where there are several GPUs.
         validate_every: images seen between validations; each writes samples and checkpoints.
         checkpoint_every: images seen between checkpoints, all that a killed run can lose; by default as
             ``validate_every``.
@@ -79,7 +81,7 @@ class Training:
         compile: bool = False,
         cudnn_benchmark: bool = True,
         peak_tflops: float | None = None,
-        sync_batchnorm: bool = False,
+        sync_batchnorm: bool | None = None,
         validate_every: int = 10_000,
         checkpoint_every: int | None = None,
         log_every: int = 50,
@@ -110,6 +112,16 @@ class Training:
         """Whether it trains on GPUs by CUDA."""
         return self.accelerator in ("auto", "cuda") and torch.cuda.is_available()
 
+    @property
+    def several(self) -> bool:
+        """Whether several processes take part, or as many as there are GPUs."""
+        return launch.world(self.devices, self.nodes) != (1, 1)
+
+    @property
+    def synced(self) -> bool:
+        """Whether batch statistics are over all processes."""
+        return self.several and self.cuda if self.sync_batchnorm is None else self.sync_batchnorm
+
     def fit(
         self, colorizer: Colorizer, data: ColorData, run_dir: Path, resume: Path | None = None, config: str = ""
     ) -> None:
@@ -126,10 +138,15 @@ class Training:
         evaluate, guard, preemption = Evaluate(), FiniteGuard(train.images.names), Preemption()
         if self.precision == "16-mixed" and not self.cuda:  # Lightning would take bfloat16 instead
             raise InputError("training.precision is 16-mixed, which only GPUs have: choose bf16-mixed")
-        if self.sync_batchnorm and any(isinstance(part, Experts) and batch_norms(part) for part in colorizer.modules()):
+        if self.synced and any(isinstance(part, Experts) and batch_norms(part) for part in colorizer.modules()):
             raise InputError(
                 "training.sync_batchnorm: at a step, processes may be busy with different experts, which cannot share "
                 "statistics: set the expert's norm to group or instance, or training.sync_batchnorm to false"
+            )
+        if self.several and not self.synced and batch_norms(colorizer):
+            rank_zero_only(_log.warning)(
+                "several processes without training.sync_batchnorm: each takes batch statistics of its own share of a "
+                "batch, so that their number counts; norms of group or instance do not depend on it"
             )
         channels_last = self.cuda if self.channels_last is None else self.channels_last
         prepare(colorizer, self.cuda, self.tf32, channels_last, self.compile)
@@ -160,9 +177,9 @@ class Training:
             accelerator=self.accelerator,
             devices=devices,
             num_nodes=nodes,
-            strategy="auto" if devices == nodes == 1 else PerNetworkDDP(),
+            strategy=PerNetworkDDP() if self.several else "auto",
             precision=self.precision,
-            sync_batchnorm=self.sync_batchnorm,
+            sync_batchnorm=self.synced,
             max_epochs=-1,  # the colorizer stops it, by images seen
             max_steps=NEVER,
             val_check_interval=max(1, self.validate_every // batch_size),
