@@ -49,7 +49,6 @@ ROWS = {  # what is added to the quick-start
     "MSE": [_LOSSES, '{"mse": {"class_path": "gancolor.losses.MSE", "init_args": {"weight": 100}}}', *_ALONE],
     "published, sum": [*_PUBLISHED, *_ALONE],
     "published, product": [*_PUBLISHED, f"{_LOSSES}.rarity.{_WEIGHTING}.init_args.combine", "product", *_ALONE],
-    "published, mean 1": [*_PUBLISHED, f"{_LOSSES}.rarity.{_WEIGHTING}.init_args.normalize", "mean1", *_ALONE],
     "theirs, mean 1": ["--config", "configs/losses/rarity.yaml", *_ALONE],
     "smoothed prior": _ALONE,
     "bins, unweighted": [*_BINS, *_EVEN, *_ALONE],
