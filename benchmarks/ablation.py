@@ -99,6 +99,7 @@ class Ablation:
         images: that each row sees.
         rows: those asked for.
         seeds: how many times each is trained.
+        ways: further WAYS to use the rows with profiles.
     """
 
     data: Path
@@ -106,6 +107,7 @@ class Ablation:
     images: int
     rows: Sequence[str]
     seeds: int
+    ways: Sequence[str] = tuple(WAYS)
 
     def checkpoint(self, name: str) -> Path:
         """What a training ends with."""
@@ -128,7 +130,7 @@ class Ablation:
         result = self._colors() if any(row.profiles for row in rows) else []
         for seed in range(self.seeds):
             result += [self._training(name, seed) for name in ROWS if name in wanted]
-            result += [self._colored(name, seed, way) for name in self.rows if ROWS[name].profiles for way in WAYS]
+            result += [self._colored(name, seed, way) for name in self.rows if ROWS[name].profiles for way in self.ways]
         return result
 
     @property
@@ -137,7 +139,7 @@ class Ablation:
         found: dict[str, dict[str, Path]] = {}
         for name in self.rows:
             found[name] = {run: self.checkpoint(run) for run in self._seeded(name)}
-            for way in WAYS if ROWS[name].profiles else ():
+            for way in self.ways if ROWS[name].profiles else ():
                 found[f"{name}-{way}"] = {step: self.colored / step for step in self._seeded(f"{name}-{way}")}
         return found
 
@@ -146,7 +148,7 @@ class Ablation:
         """Row, or way, and what it is compared with."""
         found = [(name, other) for name in self.rows for other in ROWS[name].against]
         for name in self.rows:
-            for way in WAYS if ROWS[name].profiles else ():
+            for way in self.ways if ROWS[name].profiles else ():
                 found += [(f"{name}-{way}", other) for other in (name, *ROWS[name].against)]
         return [(name, other) for name, other in found if other in ("gray", *self.rows)]
 
@@ -210,16 +212,21 @@ def main(given: list[str]) -> None:
     option("--val", type=int, default=2_500, help="validation images to evaluate on; FID wants more than 2,048")
     option("--seeds", type=int, default=3, help="trainings of each row; the intervals are over them")
     option("--rows", type=list[str], default=known, help="a list as [l1,gan]; by default all of them")
+    option(
+        "--ways", type=list[str], default=[*WAYS], help="to measure rows with profiles in, besides the predicted one"
+    )
     option("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="trainings at a time, of one thread each")
     option("--protocol", default="tiny-imagenet-val", help="of evaluate.py")
     option("--output", type=Path, default=HERE / "results", help="folder for ablation.md and ablation.json")
     asked = arguments.parse(command_line, given)
     if unknown := [name for name in asked.rows if name not in known]:
         raise InputError(f"--rows: there is no {unknown[0]!r}; there are {', '.join(known)}")
+    if unknown := [way for way in asked.ways if way not in WAYS]:
+        raise InputError(f"--ways: there is no {unknown[0]!r}; there are {', '.join(WAYS)}")
     if asked.seeds < 1:
         raise InputError(f"--seeds is {asked.seeds}: it must be at least 1")
     weights = asked.weights.resolve() if asked.weights else None
-    ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows, asked.seeds)
+    ablation = Ablation(asked.data.resolve(), asked.work.resolve(), asked.images, asked.rows, asked.seeds, asked.ways)
     logs = ablation.work / "logs"
     failures = run(ablation.steps(), logs, asked.jobs)
     for profile in WAYS.values():  # evaluate.py knows photographs by their names, colorize adds the profile to them

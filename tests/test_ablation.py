@@ -170,6 +170,12 @@ class TestRows:
         ways = [(f"routed-{way}", other) for way in ("oracle", "mixed") for other in ("routed", "rarity")]
         assert found.pairs == [("rarity", "gan"), ("routed", "rarity"), *ways]
 
+    def test_fewer_ways_are_fewer_steps(self, tmp_path: Path) -> None:
+        found = Ablation(tmp_path, tmp_path, 10, ["routed"], 1, ["oracle"])
+        assert [*found.made] == ["routed", "routed-oracle"]
+        assert "routed-mixed" not in [step.name for step in found.steps()]
+        assert found.pairs == [("routed-oracle", "routed")]
+
     def test_every_row_is_compared_with_one_that_there_is(self) -> None:
         assert all(row.against or not row.candidate for row in ROWS.values())
         assert {other for row in ROWS.values() for other in row.against} <= {"gray", *ROWS}
@@ -249,6 +255,10 @@ class TestCommand:
     def test_no_seeds_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="--seeds is 0: it must be at least 1"):
             ablation.main(self.given(tmp_path, tmp_path, "--seeds=0"))
+
+    def test_an_unknown_way_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="--ways: there is no 'own'; there are oracle, mixed"):
+            ablation.main(self.given(tmp_path, tmp_path, "--ways=[own]"))
 
     def test_an_unknown_row_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"--rows: there is no 'common'; there are l1, gan"):
