@@ -17,6 +17,7 @@ from benchmarks.ambiguity import AMBIGUOUS, Drawn, look
 from benchmarks.limits import decoders, step_flops
 from benchmarks.machine import about
 from benchmarks.pix2pix import Photographs, Pix2Pix
+from benchmarks.seeds import over_seeds
 from benchmarks.throughput import Section, rows_of
 from benchmarks.turns import Pace, Turn, take_turns
 from gancolor.color import AB_SCALE, Lab, gray, lab_to_rgb, rgb_to_lab
@@ -216,12 +217,6 @@ class TestAmbiguity:
 
 
 class TestWeightings:
-    def test_the_interval_is_student_s(self) -> None:
-        mean, half = weightings.interval([1.0, 2.0, 3.0])
-        assert mean == 2
-        assert half == pytest.approx(4.302653 / 3**0.5)  # 0.975 quantile for two degrees of freedom
-        assert not isfinite(weightings.interval([1.0])[1])
-
     def test_a_row_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="there is no 'L3'; there are L1, "):
             weightings.main(["--rows", '["L3"]', f"--work={tmp_path}"])
@@ -239,8 +234,8 @@ class TestWeightings:
         first, second = found["values"]["L1"]["psnr"]
         assert first != second  # another seed is another training
         text = (tmp_path / "out" / "weightings.txt").read_text()
-        mean, half = weightings.interval([first, second])
-        assert f"{mean:.2f} ± {half:.2f}" in text
+        mean = over_seeds([first, second])
+        assert f"{mean.value:.2f} ± {mean.high - mean.value:.2f}" in text
         assert str(tmp_path) not in text
         picture = np.asarray(Image.open(tmp_path / "out" / "weightings.png"))
         assert picture.shape[0] == 3 * 128

@@ -22,6 +22,8 @@ from gancolor.interfaces import Batch
 from gancolor.training.callbacks import Evaluate
 from gancolor.training.checkpointing import newest
 
+BEFORE = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -148,8 +150,7 @@ def test_a_signal_before_the_first_step_ends_the_run_there(
 
 
 def test_afterwards_signals_mean_what_they_meant(whole: Path) -> None:
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [signal.getsignal(number) for number in BEFORE] == [*BEFORE.values()]
 
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -18,10 +18,11 @@ from test_profiles import paint, shares
 from torch import Tensor
 
 from gancolor.apps.cli import main
+from gancolor.census.colors import read
 from gancolor.color import rgb_to_lab
 from gancolor.errors import InputError
 from gancolor.palette import Profiles, descriptors, histograms, nearest
-from gancolor.profiling import clustering, measured, naming, sheets
+from gancolor.profiling import clustering, naming, sheets
 from gancolor.profiling.clustering import Quality
 from gancolor.profiling.find import Asked, profiles
 
@@ -93,7 +94,7 @@ def test_four_kinds_are_found_named_and_written_with_their_pictures(colors: Path
 
 
 def test_a_center_is_the_mean_of_its_members_descriptors_and_training_assigns_by_it(colors: Path):
-    data = measured.read(colors / "colors.npz")
+    data = read(colors / "colors.npz")
     found = profiles(data, Asked(colors, colors))
     kinds = [NAMES[str(name).split("/")[0]] for name in data.names]
     assert [found.profiles.names[member] for member in found.members] == kinds
@@ -110,7 +111,7 @@ def test_a_center_is_the_mean_of_its_members_descriptors_and_training_assigns_by
 
 def test_by_dominant_clusters_those_and_reports_how_far_training_agrees(colors: Path, monkeypatch: pytest.MonkeyPatch):
     """A stub that puts five muted pictures among the warm ones: the descriptors know better, and it shows."""
-    kinds = [str(name).split("/")[0] for name in measured.read(colors / "colors.npz").names]
+    kinds = [str(name).split("/")[0] for name in read(colors / "colors.npz").names]
 
     def features(lab: Tensor, share: Tensor) -> Tensor:
         assert lab.shape == (64, 8, 3)
@@ -121,13 +122,13 @@ def test_by_dominant_clusters_those_and_reports_how_far_training_agrees(colors: 
         return torch.eye(4)[place]
 
     monkeypatch.setitem(sys.modules, "gancolor.palette.dominant", SimpleNamespace(dominant_features=features))
-    found = profiles(measured.read(colors / "colors.npz"), Asked(colors, colors, by="dominant", count=4))
+    found = profiles(read(colors / "colors.npz"), Asked(colors, colors, by="dominant", count=4))
     assert found.agreement == pytest.approx(59 / 64)
     assert [found.profiles.names[member] for member in found.members] == [NAMES[kind] for kind in kinds]
 
 
 def test_by_dominant_finds_the_kinds_too(colors: Path):
-    found = profiles(measured.read(colors / "colors.npz"), Asked(colors, colors, by="dominant"))
+    found = profiles(read(colors / "colors.npz"), Asked(colors, colors, by="dominant"))
     assert found.profiles.names == ("muted", "warm", "green", "cool")
     assert found.agreement == 1.0
 
@@ -214,7 +215,7 @@ def test_photographs_in_shards_are_read_there(
 
 def test_a_sheet_shows_its_own_members(photographs: tuple[Path, dict[str, Tensor]], colors: Path):
     """Green pictures on the sheet of green: far more green than blue in every row below the head."""
-    data = measured.read(colors / "colors.npz")
+    data = read(colors / "colors.npz")
     found = profiles(data, Asked(colors, colors))
     drawn = sheets.draw(data, found.profiles.names, found.members, found.distances, 0)
     red, green, blue = (
