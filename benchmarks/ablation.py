@@ -146,11 +146,14 @@ class Ablation:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Row, or way, and what it is compared with."""
-        found = [(name, other) for name in self.rows for other in ROWS[name].against]
+        found: list[tuple[str, str]] = []
         for name in self.rows:
+            others = [other for other in ROWS[name].against if other in ("gray", *self.rows)]
+            found += [(name, other) for other in others]
             for way in self.ways if ROWS[name].profiles else ():
-                found += [(f"{name}-{way}", other) for other in (name, *ROWS[name].against)]
-        return [(name, other) for name, other in found if other in ("gray", *self.rows)]
+                alike = [f"{other}-{way}" if ROWS[other].profiles else other for other in others]
+                found += [(f"{name}-{way}", other) for other in (name, *alike)]
+        return found
 
     def _seeded(self, name: str) -> list[str]:
         return [seeded(name, seed) for seed in range(self.seeds)]

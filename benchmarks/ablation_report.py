@@ -57,7 +57,9 @@ class Report:
         Raises:
             OSError: a file that cannot be read or written.
         """
-        numbers: Any = json.loads((work / "evaluation" / "table.json").read_text())
+        evaluated: Any = json.loads((work / "evaluation" / "table.json").read_text())
+        # What was not measured has a reason instead of a value, with names of folders; results are published.
+        numbers = {name: {m: e for m, e in row.items() if e["value"] is not None} for name, row in evaluated.items()}
         logs = {name: _log(work / "runs" / name) for row in self.trained for name in self.made[row] if name in numbers}
         output.mkdir(parents=True, exist_ok=True)
         atomic.write(output / "ablation.md", self._page(about, numbers, logs).encode())
@@ -99,7 +101,7 @@ class Report:
         pairs = [
             (values[a], values[b]) for a, b in zip(self.made[row], others, strict=True) if a in values and b in values
         ]
-        return _means([{metric: a[metric] - b[metric] for metric in a.keys() & b.keys()} for a, b in pairs])
+        return _means([{metric: a[metric] - b[metric] for metric in a if metric in b} for a, b in pairs])
 
 
 def _log(folder: Path) -> dict[str, float]:
@@ -115,7 +117,7 @@ def _log(folder: Path) -> dict[str, float]:
 
 def _estimates(row: Mapping[str, Any]) -> dict[str, Estimate]:
     """What of a row of table.json is on the page; null is what was not measured, or has no interval."""
-    found = {metric: row[metric] for metric in METRICS if metric in row and row[metric]["value"] is not None}
+    found = {metric: row[metric] for metric in METRICS if metric in row}
     return {
         metric: Estimate(one["value"], _end(one["low"]), _end(one["high"]), one["n"]) for metric, one in found.items()
     }

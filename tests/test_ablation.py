@@ -169,6 +169,12 @@ class TestRows:
         assert [*found.made] == ["gan", "rarity", "routed", "routed-oracle", "routed-mixed"]
         ways = [(f"routed-{way}", other) for way in ("oracle", "mixed") for other in ("routed", "rarity")]
         assert found.pairs == [("rarity", "gan"), ("routed", "rarity"), *ways]
+        both = Ablation(tmp_path, tmp_path, 10, ["conditioned", "routed"], 1, ["oracle"]).pairs
+        assert both[1:] == [
+            ("routed", "conditioned"),
+            ("routed-oracle", "routed"),
+            ("routed-oracle", "conditioned-oracle"),
+        ]
 
     def test_fewer_ways_are_fewer_steps(self, tmp_path: Path) -> None:
         found = Ablation(tmp_path, tmp_path, 10, ["routed"], 1, ["oracle"])
@@ -214,6 +220,7 @@ class TestReport:
     def test_means_over_seeds(self, tmp_path: Path) -> None:
         found, cells, page = self.content(tmp_path)
         assert found["numbers"]["vivid-1"]["psnr"]["value"] == 6.5
+        assert found["numbers"]["gray"].keys() == {"psnr"}
         assert found["failures"] == {"bad": "ended with 1", "bad-1": "ended with 1"}
         assert "FID" not in page  # nobody measured it
         assert ["gan", "a game", "3"] in cells
@@ -227,6 +234,7 @@ class TestReport:
     def test_differences_are_seed_by_seed(self, tmp_path: Path) -> None:
         _, cells, _ = self.content(tmp_path)
         assert ["vivid − gan", "+2.0 [+0.8, +3.2] better"] in cells  # 1.5, 2.5 and 2.0
+        assert ["", "PSNR (dB) ↑"] in cells
         assert ["gan − gray", "+2.0 [−0.5, +4.5]"] in cells
         assert ["bad − gan", "−4.000 [–, –]"] in cells  # of the third seed alone
 
